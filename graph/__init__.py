@@ -1,0 +1,1 @@
+"""The state machine that heals: records, rules, nodes and the graph. Imports no sibling folder."""

@@ -1,0 +1,91 @@
+"""What an agent declares about its kind of resource: causes, their signatures and remedies, actions, evidence.
+
+The same list of causes serves twice: the runbook reasoner ranks it, and the model gets it as vocabulary and known
+remedies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from graph.facts import Fact, Facts
+from graph.records import IssueType, PlanStep, Resource, Risk
+
+UNKNOWN_CAUSE = "unknown"
+NO_FAULT = "no_fault"
+
+
+@dataclass(frozen=True)
+class Match:
+    """How well a cause explains the facts: `score` in 0..1, the facts that speak for it, and what it is about."""
+
+    score: float
+    cites: Sequence[Fact]
+    summary: str
+    target: str | None = None
+
+
+Signature = Callable[[Facts, Resource], Match | None]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One way to mend a cause. `steps` makes the plan's steps for a resource and the diagnosis' target."""
+
+    name: str
+    summary: str
+    steps: Callable[[Resource, str | None], tuple[PlanStep, ...]]
+    needs_provider: bool = False
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A declared cause: remedies in order of harm, least first; the next remedy is the next attempt.
+
+    A cause without remedies is escalated: `human_must` says what a human has to do.
+    """
+
+    name: str
+    summary: str
+    issue_type: IssueType
+    signature: Signature
+    remedies: tuple[Remedy, ...] = ()
+    human_must: str = ""
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """A declared action. `params` validates its arguments; `deadline_seconds` bounds one run.
+
+    `touches` names what a run needs the lease of (`Instance/inst-1`, `host/10.0.0.5`).
+    """
+
+    name: str
+    summary: str
+    risk: Risk
+    params: type[BaseModel]
+    deadline_seconds: float
+    touches: Callable[[Resource], tuple[str, ...]] = field(default=lambda resource: (resource.key,))
+
+
+@dataclass(frozen=True)
+class ResourceKind:
+    """A kind of resource an agent is responsible for."""
+
+    name: str
+    summary: str
+    issue_types: tuple[IssueType, ...]
+    sources: tuple[str, ...]
+    """Evidence sources to gather, by name."""
+    causes: tuple[Cause, ...]
+    actions: tuple[str, ...]
+    """Actions of the catalogue this kind permits, by name."""
+    no_fault: Signature
+    """Whether the facts show a healthy resource."""
+
+    def cause(self, name: str) -> Cause | None:
+        """The declared cause of that name, or None."""
+        return next((cause for cause in self.causes if cause.name == name), None)

@@ -1,0 +1,38 @@
+"""Decide whether the plan may run now: first safety of the fleet, then how much autonomy policy gives."""
+
+from __future__ import annotations
+
+from graph.nodes.wrapper import Leg
+from graph.ports import Deps
+from graph.records import Gate, Wait
+from graph.rules import policy, safety
+from graph.state import Heal, Update
+
+
+async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
+    resource, plan = heal.incident.resource, heal.plan
+    assert resource is not None and plan is not None, "only a plan comes to the gate"
+    verdict = policy.gate(plan, autonomy_of(heal, deps), heal.attempts, heal.approval)
+    if verdict.decision != "run":
+        return {"gate": verdict}
+    if verdict.rule == "approved" and heal.approval is not None:
+        await deps.chronicle.approved(heal.incident.id, heal.approval)
+    if deps.settings.dry_run:
+        would = "dry run, nothing was touched; would run: " + "; ".join(step.rendered for step in plan.steps)
+        return {"gate": verdict.model_copy(update={"decision": "refuse", "rule": "dry_run", "reason": would})}
+    fleet = await deps.fleet.view(resource)
+    held = safety.hold(plan, fleet, deps.settings.max_actions_per_hour, deps.clock.now())
+    if held is None:
+        return {"gate": verdict}
+    waiting = Gate(
+        decision="hold", rule=held.rule, reason=held.reason, until=held.until, plan_fingerprint=plan.plan_fingerprint
+    )
+    return {"gate": waiting, "wait": Wait(until=held.until, reason=held.reason, then="gate")}
+
+
+def autonomy_of(heal: Heal, deps: Deps) -> policy.Autonomy:
+    """The strictest policy among what the alerts and the diagnosis say it is."""
+    issue_types = set(heal.incident.issue_types)
+    if heal.diagnosis is not None and heal.diagnosis.issue_type != "unknown":
+        issue_types.add(heal.diagnosis.issue_type)
+    return policy.autonomy(deps.policies, heal.incident.resource_kind, issue_types)

@@ -1,0 +1,322 @@
+"""What the nodes ask of the outside: Protocols only. Shipped in-memory fakes for them are in `graph/fakes.py`.
+
+Ports raise `TemporaryError` where the same call may work later and `PermanentError` where it will not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from graph.facts import FactValue
+from graph.kind import ActionSpec, ResourceKind
+from graph.records import (
+    ActionResult,
+    Approval,
+    Attempt,
+    Diagnosis,
+    Evidence,
+    Incident,
+    Observation,
+    Plan,
+    PlanStep,
+    Policy,
+    Resource,
+    Stop,
+)
+
+
+class TemporaryError(Exception):
+    """The same call may work later."""
+
+
+class PermanentError(Exception):
+    """The same call will not work until something is changed; the message says what."""
+
+
+class InvalidStep(PermanentError):
+    """A plan's step is not one we may run: `field` names what is wrong with it."""
+
+    def __init__(self, step: PlanStep, field_name: str, message: str) -> None:
+        super().__init__(f"step {step.action!r}, {field_name}: {message}")
+        self.step = step
+        self.field = field_name
+        self.message = message
+
+
+# -- reasoning -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DiagnosisRequest:
+    """What a reasoner gets to say what is wrong."""
+
+    incident: Incident
+    kind: ResourceKind
+    evidence: Sequence[Evidence]
+    attempts: Sequence[Attempt] = ()
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a reasoner gets to say what to do. `objections` are why its earlier answers to this very request were
+    turned down, oldest first."""
+
+    incident: Incident
+    kind: ResourceKind
+    evidence: Sequence[Evidence]
+    diagnosis: Diagnosis
+    attempts: Sequence[Attempt] = ()
+    actions: Sequence[ActionSpec] = ()
+    objections: Sequence[str] = ()
+
+
+class Reasoner(Protocol):
+    """Diagnoses and plans. Must not raise for what a model or server may do wrong; see `agents.reasoning.fallback`."""
+
+    name: str
+
+    async def diagnose(self, request: DiagnosisRequest) -> Diagnosis: ...
+
+    async def plan(self, request: PlanRequest) -> Plan:
+        """A draft: steps with action, params, why and expect. No steps where nothing declared would help."""
+
+
+# -- seeing --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one source saw, before it gets an id. `text` is condensed, `raw` whole; both already redacted."""
+
+    asked: str
+    text: str
+    facts: Mapping[str, FactValue] = field(default_factory=dict)
+    status: Literal["observed", "no_data", "failed"] = "observed"
+    raw: str = ""
+
+
+class EvidenceSource(Protocol):
+    """One read-only source of evidence. `gather` may raise anything: it is told as failed, with the reason."""
+
+    name: str
+    deadline_seconds: float
+
+    async def gather(self, incident: Incident) -> Finding: ...
+
+
+class EvidenceArchive(Protocol):
+    """Where whole answers are kept, out of the state."""
+
+    async def keep(self, incident_id: str, evidence_id: str, source: str, raw: str) -> str:
+        """Store it; returns the reference."""
+
+
+class HealthChecks(Protocol):
+    """Whether the alert's own condition has cleared and the resource's health checks pass, as of now."""
+
+    async def observe(self, incident: Incident) -> tuple[Observation, ...]: ...
+
+
+# -- doing ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ActionOutput:
+    """What one run of an action came to. `pending` is for actions that wait: look again at that time."""
+
+    status: Literal["succeeded", "failed", "unknown", "pending"]
+    output: str
+    look_again_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is found out about a run whose process died: did it take effect on the world?"""
+
+    effect: Literal["took_effect", "no_effect", "unknown"]
+    observed: str
+
+
+class Actions(Protocol):
+    """The catalogue, as far as a kind permits it."""
+
+    def specs(self, kind: ResourceKind) -> tuple[ActionSpec, ...]: ...
+
+    async def complete(self, resource: Resource, kind: ResourceKind, step: PlanStep) -> PlanStep:
+        """The step with canonical params, exact rendering, risk and undo. Raises InvalidStep."""
+
+    async def precondition(self, resource: Resource, step: PlanStep) -> str | None:
+        """Why the step must not run now, judged on fresh data, or None."""
+
+    async def baseline(self, resource: Resource, step: PlanStep) -> dict[str, Any]:
+        """What a later probe compares with (invocation id, boot id, size …). JSON."""
+
+    async def run(self, resource: Resource, step: PlanStep, key: str, first_started_at: datetime) -> ActionOutput:
+        """The side effect itself, bounded by the spec's deadline; `key` claims it where the target can."""
+
+    async def probe(self, resource: Resource, step: PlanStep, key: str, baseline: Mapping[str, Any]) -> Probe: ...
+
+    def spec(self, name: str) -> ActionSpec:
+        """Raises PermanentError for a name that is not catalogued."""
+
+
+@dataclass(frozen=True)
+class JournalRequest:
+    """All that must hold before a side effect: checked in the one transaction that writes `started`."""
+
+    idempotency_key: str
+    incident_id: str
+    holder: str
+    """The worker and leg that claims to hold the lease."""
+    touches: tuple[str, ...]
+    action: str
+    rendered: str
+    deadline_seconds: float
+    attempt: int
+    plan_fingerprint: str
+    approval_needed: bool
+    baseline: Mapping[str, Any]
+    now: datetime
+    undo: bool = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """Ours to run, now and only now."""
+
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class AlreadyStarted:
+    """Somebody began this very step before. `result` is None where nobody wrote how it ended."""
+
+    started_at: datetime
+    deadline_at: datetime
+    baseline: Mapping[str, Any]
+    result: ActionResult | None
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Not now: look again at `until`."""
+
+    rule: str
+    reason: str
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Not at all: `rule` is a stable word, `reason` a sentence."""
+
+    rule: str
+    reason: str
+
+
+class LeaseLost(PermanentError):
+    """Another worker holds this heal now: this one must stop at once and write nothing more."""
+
+
+class Journal(Protocol):
+    """What was begun and how it ended: the memory that makes one side effect happen once."""
+
+    async def find(self, idempotency_key: str) -> AlreadyStarted | None:
+        """What is known of a step that was begun before, or None."""
+
+    async def start(self, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal: ...
+
+    async def restart(self, request: JournalRequest) -> Started | Hold | Refusal:
+        """Begin again a step that a probe has proven without effect; same key, all checks anew."""
+
+    async def finish(self, result: ActionResult) -> None: ...
+
+
+# -- the world around ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FleetView:
+    """What the safety rules need to know beyond this incident."""
+
+    paused: str | None = None
+    """Why and by whom all repairs are paused, or None."""
+    recent_actions: int = 0
+    """Side effects on this resource in the last hour."""
+    oldest_recent_at: datetime | None = None
+
+
+class Fleet(Protocol):
+    async def view(self, resource: Resource) -> FleetView: ...
+
+
+class Directives(Protocol):
+    """What people and Alertmanager have said since the heal began."""
+
+    async def stop(self, incident_id: str) -> Stop | None: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing told in the incident's timeline. `key` makes a second telling of the same thing harmless."""
+
+    incident_id: str
+    key: str
+    at: datetime
+    node: str
+    author: str
+    sentence: str
+    records: Mapping[str, Any] = field(default_factory=dict)
+    """What the node wrote, as JSON by channel."""
+
+
+class Chronicle(Protocol):
+    async def tell(self, entry: Entry) -> None: ...
+
+    async def approved(self, incident_id: str, approval: Approval) -> None:
+        """Record an approval that came through the graph itself (Studio); idempotent."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class HealSettings:
+    """Times of a heal, in seconds, and bounds."""
+
+    soak_seconds: float = 30.0
+    verify_timeout_seconds: float = 180.0
+    verify_interval_seconds: float = 5.0
+    approval_timeout_seconds: float = 3600.0
+    max_actions_per_hour: int = 12
+    inline_waits: bool = False
+    """Wait in short super-steps instead of ending the leg: for Studio, where no runner wakes a heal."""
+    dry_run: bool = False
+    """Everything up to and including the rendered plan; nothing is touched."""
+    decider: str = "studio:unknown"
+    """Who is recorded for a decision that does not say."""
+
+
+@dataclass(frozen=True)
+class Deps:
+    """All that the nodes of one graph are given."""
+
+    kind: ResourceKind
+    reasoner: Reasoner
+    sources: Sequence[EvidenceSource]
+    archive: EvidenceArchive
+    actions: Actions
+    journal: Journal
+    health: HealthChecks
+    fleet: Fleet
+    directives: Directives
+    chronicle: Chronicle
+    clock: Clock
+    policies: Sequence[Policy] = ()
+    settings: HealSettings = HealSettings()

@@ -1,0 +1,444 @@
+"""The records of a heal, in the order of the walk: from the alert that came to the outcome that is told.
+
+All are frozen and made of JSON, so that what is checkpointed, stored, shown and signed is the same thing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from graph.facts import Facts, FactValue
+
+IssueType = Literal["service_down", "disk_full", "high_cpu", "replication_lag", "connection_timeout", "unknown"]
+Risk = Literal["read_only", "low", "disruptive", "destructive"]
+ServiceManagerName = Literal["systemd", "supervisord"]
+
+MAX_LABEL_CHARS = 2048
+RISKS: tuple[Risk, ...] = ("read_only", "low", "disruptive", "destructive")
+
+
+class Record(BaseModel):
+    """Immutable, strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# -- what came ---------------------------------------------------------------------------------------
+
+
+class Alert(BaseModel):
+    """One alert of Alertmanager's webhook, version 4. Unknown keys are ignored, as Alertmanager may add some.
+
+    `fingerprint` is computed from the labels where the sender gives none. `starts_at` is None in the minimal body.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str] = Field(min_length=1)
+    annotations: dict[str, str] = {}
+    starts_at: AwareDatetime | None = Field(default=None, alias="startsAt")
+    ends_at: AwareDatetime | None = Field(default=None, alias="endsAt")
+    generator_url: str = Field(default="", alias="generatorURL")
+    fingerprint: str = ""
+
+    @model_validator(mode="after")
+    def _computed_fingerprint(self) -> Self:
+        if not self.fingerprint:
+            canonical = "\xff".join(f"{key}\xff{value}" for key, value in sorted(self.labels.items()))
+            object.__setattr__(self, "fingerprint", hashlib.sha256(canonical.encode()).hexdigest()[:16])
+        return self
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "unnamed")
+
+    @property
+    def firing(self) -> bool:
+        return self.status == "firing"
+
+
+class AlertGroup(BaseModel):
+    """Alertmanager's webhook message, version 4; `{"alerts": [{"status", "labels"}]}` is valid too."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    alerts: tuple[Alert, ...] = Field(min_length=1)
+    receiver: str = ""
+    status: Literal["firing", "resolved"] | None = None
+    group_key: str = Field(default="", alias="groupKey")
+    group_labels: dict[str, str] = Field(default={}, alias="groupLabels")
+    common_labels: dict[str, str] = Field(default={}, alias="commonLabels")
+    external_url: str = Field(default="", alias="externalURL")
+    truncated_alerts: int = Field(default=0, alias="truncatedAlerts")
+    version: str = "4"
+
+
+# -- what it is about --------------------------------------------------------------------------------
+
+
+class SshAccess(Record):
+    """How to reach a host. `known_hosts` must hold its key: an unknown host is refused."""
+
+    user: str
+    key_file: str
+    known_hosts: str
+    port: int = Field(default=22, ge=1, le=65535)
+    sudo: bool | None = None
+    """Whether commands that change something go through `sudo -n`; by default unless the user is root."""
+
+    @property
+    def uses_sudo(self) -> bool:
+        return self.user != "root" if self.sudo is None else self.sudo
+
+
+class ProviderAccess(Record):
+    """Which instance of which provider the resource is. `none` for hosts reached by SSH only."""
+
+    name: str = "none"
+    region: str | None = None
+    instance_id: str | None = None
+    endpoint_url: str | None = None
+
+
+class ServiceManagerAccess(Record):
+    """What runs the services: systemd, or supervisord with its `config` and `command` (paths on the host)."""
+
+    name: ServiceManagerName = "systemd"
+    config: str | None = None
+    command: str | None = None
+
+
+class HealthCheck(Record):
+    """What must hold for the resource to be called healthy: exactly one of `http`, `tcp`, `service`."""
+
+    http: str | None = None
+    tcp: str | None = None
+    service: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if sum(value is not None for value in (self.http, self.tcp, self.service)) != 1:
+            raise ValueError("a health check names exactly one of http, tcp, service")
+        return self
+
+    @property
+    def name(self) -> str:
+        """A short stable name: `http http://…`, `tcp host:port`, `service nginx`."""
+        kind, value = next((k, v) for k, v in self.model_dump().items() if v is not None)
+        return f"{kind} {value}"
+
+
+class Resource(Record):
+    """One thing an agent may repair, as the operator declared it in selfheal.yaml."""
+
+    id: str = Field(min_length=1, max_length=200)
+    kind: str
+    address: str
+    group: str = ""
+    transport: Literal["ssh", "local"] = "ssh"
+    ssh: SshAccess | None = None
+    provider: ProviderAccess = ProviderAccess()
+    service_manager: ServiceManagerAccess = ServiceManagerAccess()
+    services: tuple[str, ...] = ()
+    health: tuple[HealthCheck, ...] = ()
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.transport == "ssh" and self.ssh is None:
+            raise ValueError(f"resource {self.id!r}: transport ssh needs an `ssh` entry (user, key_file, known_hosts)")
+        if self.provider.name != "none" and not self.provider.instance_id:
+            raise ValueError(f"resource {self.id!r}: provider {self.provider.name} needs `instance_id`")
+        return self
+
+    @property
+    def key(self) -> str:
+        """`Instance/inst-abc123`: names the resource in leases and logs."""
+        return f"{self.kind}/{self.id}"
+
+
+class Policy(Record):
+    """What may be done unasked. The four fields of the mission; more keys are optional."""
+
+    resource_kind: str
+    issue_type: IssueType
+    auto_heal: bool
+    max_retries: int = Field(ge=0, le=100)
+    allow_destructive: tuple[str, ...] = ()
+    """Destructive actions that may run unasked, by name."""
+
+
+class Incident(Record):
+    """One resource in trouble, with all its alerts. `id` (UUIDv7) is the LangGraph thread too; people see `number`."""
+
+    id: str
+    number: int
+    resource_kind: str
+    resource_id: str
+    issue_types: tuple[IssueType, ...]
+    """What the alerts say it is, most recent last; the diagnosis settles which."""
+    alerts: tuple[Alert, ...]
+    received_at: AwareDatetime
+    resource: Resource | None = None
+    """None where the alert names no resource we know: recorded and escalated, never acted on."""
+
+    @property
+    def fired_at(self) -> datetime:
+        """When the first alert began, else when it was received."""
+        return min((alert.starts_at for alert in self.alerts if alert.starts_at), default=self.received_at)
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        return tuple(alert for alert in self.alerts if alert.firing)
+
+    @property
+    def title(self) -> str:
+        names = sorted({alert.name for alert in self.alerts})
+        return f"{', '.join(names)} on {self.resource_kind}/{self.resource_id}"
+
+
+# -- what was seen -----------------------------------------------------------------------------------
+
+
+class Evidence(Record):
+    """What one source saw. `no_data`: it answered with nothing; `failed`: it did not answer, and `text` says why."""
+
+    id: str
+    source: str
+    asked: str
+    """The exact query, command or call."""
+    observed_at: AwareDatetime
+    status: Literal["observed", "no_data", "failed"] = "observed"
+    text: str = ""
+    """Condensed and redacted."""
+    facts: dict[str, FactValue] = {}
+    raw_ref: str | None = None
+    """Where the whole answer (redacted) is in the store."""
+    seconds: float = 0.0
+
+
+def facts_of(evidence: Iterable[Evidence]) -> Facts:
+    """All typed observations of these pieces of evidence."""
+    return Facts.of((item.id, item.facts) for item in evidence)
+
+
+class Diagnosis(Record):
+    """What is suspected, and by which evidence. `unknown` and `no_fault` are first-class answers."""
+
+    suspected_cause: str
+    issue_type: IssueType = "unknown"
+    summary: str
+    confidence: float = Field(ge=0, le=1)
+    evidence_ids: tuple[str, ...] = ()
+    ruled_out: dict[str, str] = {}
+    """Other causes considered, with the fact that rules each out."""
+    target: str | None = None
+    """The unit, mount or process the cause is about, where it has one."""
+    author: str = ""
+    """Which reasoner said so: `runbook`, `llm:<model>`, and what it fell back from."""
+    diagnosed_at: AwareDatetime | None = None
+
+
+# -- what to do --------------------------------------------------------------------------------------
+
+
+class PlanStep(Record):
+    """One action with typed params. The reasoner gives action, params, why and expect; the rest is filled in from
+    the catalogue when the plan is completed."""
+
+    action: str
+    params: dict[str, Any] = {}
+    why: str = ""
+    expect: str = ""
+    rendered: str = ""
+    risk: Risk = "read_only"
+    undo: PlanStep | None = None
+
+
+class Plan(Record):
+    """Ordered steps towards health. No steps means that nothing we may do would help: `summary` says why."""
+
+    steps: tuple[PlanStep, ...]
+    summary: str
+    author: str = ""
+    attempt: int = 1
+    planned_at: AwareDatetime | None = None
+
+    @property
+    def plan_fingerprint(self) -> str:
+        """SHA-256 (first 16 hex digits) of the canonical steps, undo included: what an approval is bound to."""
+        canonical = json.dumps([_canonical(step) for step in self.steps], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def risk(self) -> Risk:
+        return max((step.risk for step in self.steps), key=RISKS.index, default="read_only")
+
+
+def _canonical(step: PlanStep) -> dict[str, Any]:
+    undo = _canonical(step.undo) if step.undo else None
+    return {"action": step.action, "params": step.params, "rendered": step.rendered, "undo": undo}
+
+
+class Gate(Record):
+    """What the gate decided about a plan, and why."""
+
+    decision: Literal["run", "ask", "hold", "refuse"]
+    reason: str
+    rule: str = ""
+    until: AwareDatetime | None = None
+    """For `hold`: when to look again."""
+    plan_fingerprint: str = ""
+
+
+class Approval(Record):
+    """What a human (or the world, for `withdrawn` and `expired`) answered to a plan."""
+
+    decision: Literal["approve", "edit", "reject", "withdrawn", "expired"]
+    by: str
+    at: AwareDatetime
+    plan_fingerprint: str
+    comment: str = ""
+    steps: tuple[PlanStep, ...] = ()
+    """For `edit`: the steps wanted instead."""
+
+
+class ActionResult(Record):
+    """What came of one step. `pending` looks again at `look_again_at`; `unknown` could not be proven either way."""
+
+    idempotency_key: str
+    action: str
+    params: dict[str, Any] = {}
+    step: int
+    status: Literal["succeeded", "failed", "unknown", "refused", "pending"]
+    rendered: str = ""
+    output: str = ""
+    rule: str = ""
+    """For `refused` and `pending`: the rule that says so (`lease_lost`, `cancelled`, `precondition` …)."""
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    look_again_at: AwareDatetime | None = None
+    undo: bool = False
+    proven_by_probe: bool = False
+    """The process died in the middle; what happened was found out afterwards."""
+
+
+# -- whether it holds --------------------------------------------------------------------------------
+
+
+class Observation(Record):
+    """One criterion as just observed."""
+
+    criterion: str
+    status: Literal["pass", "fail", "pending", "unknown"]
+    observed: str
+    """In words: `nginx is active`, `HTTP 503 from …`."""
+
+
+class Criterion(Record):
+    """One criterion of health, before and after the repair."""
+
+    name: str
+    status: Literal["pass", "fail", "pending", "unknown"]
+    before: str = ""
+    after: str = ""
+
+
+class Verification(Record):
+    """Whether the resource is healthy: all criteria pass and have held for the soak time."""
+
+    status: Literal["healthy", "pending", "unhealthy", "unknown"]
+    criteria: tuple[Criterion, ...]
+    reason: str
+    started_at: AwareDatetime
+    observed_at: AwareDatetime
+    passing_since: AwareDatetime | None = None
+    held_seconds: float = 0.0
+    look_again_at: AwareDatetime | None = None
+
+
+class Attempt(Record):
+    """What one attempt came to: what the next one learns from. Its plan is not tried again."""
+
+    number: int
+    suspected_cause: str
+    plan_fingerprint: str
+    actions: tuple[str, ...]
+    acted: bool
+    """Whether at least one action started: only then it counts against max_retries."""
+    first_action_at: AwareDatetime | None = None
+    why_ended: str
+    rolled_back: bool = False
+    ended_at: AwareDatetime
+
+
+OutcomeStatus = Literal["mitigated", "escalated", "self_resolved", "declined"]
+
+
+class Times(Record):
+    """When what happened; None where it did not."""
+
+    fired: AwareDatetime | None = None
+    received: AwareDatetime | None = None
+    diagnosed: AwareDatetime | None = None
+    approved: AwareDatetime | None = None
+    first_action: AwareDatetime | None = None
+    verified: AwareDatetime | None = None
+    closed: AwareDatetime | None = None
+
+
+class Outcome(Record):
+    """How the heal ended. A heal is finished when this exists."""
+
+    status: OutcomeStatus
+    reason: str
+    rule: str = ""
+    attempts: int = 0
+    times: Times = Times()
+
+
+class Wait(Record):
+    """The heal rests until `until`, holding its resource but no worker; then it goes on at `then`."""
+
+    until: AwareDatetime
+    reason: str
+    then: Literal["gate", "execute", "verify", "rollback"]
+    over: bool = False
+
+
+class Stop(Record):
+    """Why the heal must go no further, asked of the store between side effects."""
+
+    rule: Literal["cancelled", "alerts_resolved"]
+    reason: str
+    by: str = ""
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware."""
+    return datetime.now(UTC)
+
+
+class PolicyList(Record):
+    """Policies as the mission writes them: no duplicates."""
+
+    policies: tuple[Policy, ...] = ()
+
+    @field_validator("policies")
+    @classmethod
+    def _unique(cls, policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+        seen: dict[tuple[str, str], int] = {}
+        for index, policy in enumerate(policies):
+            pair = (policy.resource_kind, policy.issue_type)
+            if pair in seen:
+                raise ValueError(
+                    f"policies[{index}] ({pair[0]}, {pair[1]}) duplicates policies[{seen[pair]}]: keep one of them"
+                )
+            seen[pair] = index
+        return policies

@@ -1,0 +1,1 @@
+"""Decisions as pure functions: `now` is an argument; no I/O, no asyncio, no clock."""

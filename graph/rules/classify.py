@@ -1,0 +1,86 @@
+"""Which resource an alert is about, and what kind of trouble it claims.
+
+Labels are hostile until they match something we know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from graph.kind import ResourceKind
+from graph.records import MAX_LABEL_CHARS, Alert, IssueType, Resource
+
+ISSUE_TYPES: tuple[IssueType, ...] = get_args(IssueType)
+
+_BY_NAME: tuple[tuple[str, IssueType], ...] = (
+    (r"repl.*(lag|delay|behind)|(lag|delay).*repl|replica", "replication_lag"),
+    (r"disk|filesystem|inode|volume|space|storage", "disk_full"),
+    (r"cpu|load(high|avg|average)?\b|high_?load", "high_cpu"),
+    (r"timeout|unreachable|port_?down|probe|connection", "connection_timeout"),
+    (r"down|dead|failed|crash|absent|not_?running|unavailable", "service_down"),
+)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where an alert belongs. `problem`: why it can't be placed, naming the label and the remedy; None if it can."""
+
+    resource_kind: str
+    resource_id: str
+    issue_type: IssueType
+    resource: Resource | None
+    problem: str | None = None
+
+
+def place(alert: Alert, kinds: Mapping[str, ResourceKind], resources: Mapping[tuple[str, str], Resource]) -> Placed:
+    """Find the resource an alert is about, by its `resource_kind` and `resource_id` labels."""
+    kind, resource_id = _clean(alert.labels.get("resource_kind", "")), _clean(alert.labels.get("resource_id", ""))
+    issue_type = issue_type_of(alert)
+    missing = [name for name, value in (("resource_kind", kind), ("resource_id", resource_id)) if not value]
+    if missing:
+        problem = f"label {' and '.join(missing)} missing: add to the alerting rule or the scrape target's labels"
+        return Placed(kind or "unknown", resource_id or f"unplaced-{alert.fingerprint}", issue_type, None, problem)
+    if kind not in kinds:
+        problem = f"label resource_kind={kind!r} names no known kind: known are {_listed(kinds)}"
+        return Placed(kind, resource_id, issue_type, None, problem)
+    resource = resources.get((kind, resource_id))
+    if resource is None:
+        problem = f"label resource_id={resource_id!r} names no declared {kind}: add it to `resources` in selfheal.yaml"
+        return Placed(kind, resource_id, issue_type, None, problem)
+    return Placed(kind, resource_id, issue_type, resource)
+
+
+def issue_type_of(alert: Alert) -> IssueType:
+    """What an alert claims: its `issue_type` label where it is one of ours, else judged by the alert's name."""
+    declared = alert.labels.get("issue_type", "")
+    if declared in ISSUE_TYPES:
+        return declared
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", alert.name).lower()
+    for pattern, issue_type in _BY_NAME:
+        if re.search(pattern, name):
+            return issue_type
+    return "unknown"
+
+
+def cleaned(alert: Alert) -> Alert:
+    """The alert with control characters taken out of labels and annotations, and over-long values cut and told."""
+    return alert.model_copy(
+        update={
+            "labels": {_clean(key): _clean(value) for key, value in alert.labels.items()},
+            "annotations": {_clean(key): _clean(value) for key, value in alert.annotations.items()},
+        }
+    )
+
+
+def _clean(text: str) -> str:
+    printable = "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    if len(printable) <= MAX_LABEL_CHARS:
+        return printable
+    return f"{printable[:MAX_LABEL_CHARS]}… ({len(printable) - MAX_LABEL_CHARS} more characters cut)"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,109 @@
+"""What each node did, in words an operator understands: the sentences of the timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graph.records import ActionResult, Approval, Diagnosis, Evidence, Gate, Outcome, Plan, Stop, Verification
+from graph.state import Heal
+
+SELF = "self-heal"
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One sentence with its author. `key` makes later tellings of the same thing replace earlier ones."""
+
+    sentence: str
+    author: str = SELF
+    key: str | None = None
+
+
+def telling(node: str, heal: Heal, update: dict[str, Any]) -> Telling | None:
+    """What to tell of a node's update, or None where there is nothing to tell."""
+    if stop := update.get("stop"):
+        return _stop(stop)
+    match node:
+        case "gather_context":
+            return Telling(_evidence(update["evidence"]))
+        case "diagnose":
+            return _diagnosis(update["diagnosis"])
+        case "plan":
+            return _plan(update["plan"])
+        case "gate":
+            return Telling(_gate(update["gate"]))
+        case "approve":
+            return _approval(update.get("approval"))
+        case "execute" | "rollback":
+            return _results(heal, update)
+        case "verify":
+            return _verification(heal, update["verification"])
+        case "retry":
+            last = update["attempts"][-1]
+            return Telling(f"attempt {last.number} ({', '.join(last.actions)}) ended: {last.why_ended}")
+        case "escalate":
+            return Telling(f"escalated to a human: {update['outcome'].reason}")
+        case "close":
+            return _outcome(update["outcome"])
+    return None
+
+
+def _stop(stop: Stop) -> Telling:
+    return Telling(f"stopped: {stop.reason}", stop.by or SELF)
+
+
+def _evidence(evidence: tuple[Evidence, ...]) -> str:
+    failed = [f"{item.source} ({item.text})" for item in evidence if item.status == "failed"]
+    empty = [item.source for item in evidence if item.status == "no_data"]
+    facts = sum(len(item.facts) for item in evidence)
+    sentence = f"asked {len(evidence)} sources, got {facts} facts"
+    if empty:
+        sentence += f"; nothing from {', '.join(empty)}"
+    return sentence + (f"; failed: {'; '.join(failed)}" if failed else "")
+
+
+def _diagnosis(diagnosis: Diagnosis) -> Telling:
+    cited = f" [{', '.join(diagnosis.evidence_ids)}]" if diagnosis.evidence_ids else ""
+    return Telling(f"suspects {diagnosis.suspected_cause}: {diagnosis.summary}{cited}", diagnosis.author or SELF)
+
+
+def _plan(plan: Plan) -> Telling:
+    if not plan.steps:
+        return Telling(f"no repair to offer: {plan.summary}", plan.author or SELF)
+    steps = ", then ".join(step.rendered or step.action for step in plan.steps)
+    return Telling(f"plans ({plan.risk}): {steps}", plan.author or SELF)
+
+
+def _gate(gate: Gate) -> str:
+    words = {"run": "may run", "ask": "asks a human", "hold": "holds", "refuse": "must not run"}
+    return f"{words[gate.decision]}: {gate.reason}"
+
+
+def _approval(approval: Approval | None) -> Telling:
+    if approval is None:
+        return Telling("the answer could not be read; asking again")
+    comment = f": {approval.comment}" if approval.comment else ""
+    return Telling(f"{approval.decision} of plan {approval.plan_fingerprint}{comment}", approval.by)
+
+
+def _results(heal: Heal, update: dict[str, Any]) -> Telling | None:
+    if "results" not in update:
+        return None
+    result: ActionResult = update["results"][-1]
+    word = "undo " if result.undo else ""
+    state = "waits" if result.status == "pending" else result.status
+    proven = " (found out after a crash)" if result.proven_by_probe else ""
+    line = result.output.strip().splitlines()[0] if result.output.strip() else ""
+    sentence = f"{word}{result.action} {state}{proven}: {line}" if line else f"{word}{result.action} {state}{proven}"
+    return Telling(sentence, key=f"step:{result.idempotency_key}")
+
+
+def _verification(heal: Heal, verification: Verification) -> Telling:
+    words = {"healthy": "seen healthy", "pending": "not yet", "unhealthy": "not healthy", "unknown": "can't tell"}
+    sentence = f"{words[verification.status]}: {verification.reason}"
+    return Telling(sentence, key=f"verify:{heal.attempt}")
+
+
+def _outcome(outcome: Outcome) -> Telling:
+    return Telling(f"{outcome.status}: {outcome.reason}", key="outcome")

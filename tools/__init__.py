@@ -1,0 +1,1 @@
+"""What reads and changes the outside world: clients, evidence sources, repair actions."""

@@ -1,0 +1,1 @@
+"""Clients of the outside world: I/O only, no decisions."""
