@@ -1,0 +1,23 @@
+# Each target does its own set-up, so each works first on a fresh Debian or Ubuntu machine.
+.PHONY: demo test check setup clean
+
+demo: ## break a real service and watch it being healed
+	@scripts/setup python local lab
+	@.venv/bin/selfheal demo $(ARGS)
+
+test: ## all tests; those that need a real lab say why where they are skipped
+	@scripts/setup python local lab
+	@.venv/bin/python -m pytest -q -ra $(ARGS)
+
+check: ## format, lint, types, import contracts
+	@scripts/setup python
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+setup:
+	@scripts/setup python local lab
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info
