@@ -375,6 +375,8 @@ class Attempt(Record):
     first_action_at: AwareDatetime | None = None
     why_ended: str
     rolled_back: bool = False
+    forgiven: bool = False
+    """A human asked to try again: it is remembered, but no longer counts."""
     ended_at: AwareDatetime
 
 

@@ -73,7 +73,7 @@ def read_answer(answer: object, plan_fingerprint: str, by: str, now: datetime) -
     decision = read.decisions[0]
     if decision.type not in _DECISIONS:
         raise InvalidAnswer(f"decisions.0.type: {decision.type!r} is none of {', '.join(_DECISIONS)}")
-    if read.plan_fingerprint and read.plan_fingerprint != plan_fingerprint and decision.type == "approve":
+    if read.plan_fingerprint and read.plan_fingerprint != plan_fingerprint:
         raise InvalidAnswer(
             f"plan_fingerprint: {read.plan_fingerprint} is not the plan asked about: {plan_fingerprint}"
         )

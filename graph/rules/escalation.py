@@ -29,8 +29,9 @@ def next_move(attempts: Sequence[Attempt], autonomy: Autonomy) -> Retry | Escala
     if made >= autonomy.max_retries:
         reason = f"{made} of {autonomy.max_retries} attempts made without success; the last: {last.why_ended}"
         return Escalate(reason, "max_retries")
-    if len(attempts) - made >= MAX_EMPTY_ATTEMPTS:
-        return Escalate(f"{len(attempts) - made} plans in a row could not be started: {last.why_ended}", "no_progress")
+    empty = sum(not attempt.acted and not attempt.forgiven for attempt in attempts)
+    if empty >= MAX_EMPTY_ATTEMPTS:
+        return Escalate(f"{empty} plans could not be started: {last.why_ended}", "no_progress")
     return Retry(f"attempt {last.number} failed: {last.why_ended}")
 
 

@@ -1,0 +1,116 @@
+"""The queue of legs: the one file that knows the queue engine (DBOS).
+
+A free worker in the accepting process starts a leg at once; what finds no free worker waits in the queue, one leg
+at a time per resource. One workflow per leg, and a workflow's id never runs twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+log = logging.getLogger("selfheal.queue")
+
+RunLeg = Callable[[str, int], Awaitable[None]]
+
+QUEUE = "legs"
+APPLICATION_VERSION = "selfheal-1"
+POLLING_SECONDS = 0.2
+
+
+class HealQueue:
+    """The queue of one process. `executor_id` must be this process's alone: DBOS recovers work by it."""
+
+    def __init__(self, database_url: str, executor_id: str, run_leg: RunLeg, worker_concurrency: int = 8) -> None:
+        self._url = database_url
+        self._executor_id = executor_id
+        self._run_leg = run_leg
+        self._concurrency = worker_concurrency
+        self._running: set[str] = set()
+        self._closing = False
+        self._dbos: Any = None
+        self._queue: Any = None
+        self._workflow: Any = None
+
+    async def launch(self) -> None:
+        """Start the engine on the running event loop. Importing it takes a second, so it happens in a thread."""
+        dbos = await asyncio.to_thread(_import_dbos)
+        config = {
+            "name": "selfheal",
+            "system_database_url": self._url,
+            "executor_id": self._executor_id,
+            "application_version": APPLICATION_VERSION,
+            "log_level": "ERROR",
+            "enable_otlp": False,
+            "use_listen_notify": False,
+        }
+        self._dbos = dbos.DBOS
+        dbos.DBOS(config=config)
+
+        @dbos.DBOS.workflow(name="leg")  # type: ignore[untyped-decorator]
+        async def leg(incident_id: str, number: int) -> None:
+            await self._run(incident_id, number)
+
+        self._workflow = leg
+        dbos.DBOS.launch()
+        self._queue = await dbos.DBOS.register_queue_async(
+            QUEUE,
+            partition_concurrency=1,
+            worker_concurrency=self._concurrency,
+            polling_interval_sec=POLLING_SECONDS,
+        )
+
+    @property
+    def running(self) -> int:
+        """Legs that run in this process now."""
+        return len(self._running)
+
+    async def submit(self, incident_id: str, leg: int, resource_key: str) -> None:
+        """See that this leg runs once, here and at once where a worker is free. Submitting it again is harmless."""
+        name = f"{incident_id}:{leg}"
+        if self._closing or self._dbos is None or name in self._running:
+            return
+        from dbos import SetEnqueueOptions, SetWorkflowID
+
+        if len(self._running) < self._concurrency:
+            self._running.add(name)
+            try:
+                with SetWorkflowID(name):
+                    await self._dbos.start_workflow_async(self._workflow, incident_id, leg)
+            except BaseException:
+                self._running.discard(name)
+                raise
+            return
+        with SetWorkflowID(name), SetEnqueueOptions(queue_partition_key=resource_key[:200]):
+            await self._queue.enqueue_async(self._workflow, incident_id, leg)
+
+    async def _run(self, incident_id: str, leg: int) -> None:
+        name = f"{incident_id}:{leg}"
+        self._running.add(name)
+        try:
+            await self._run_leg(incident_id, leg)
+        except Exception:
+            log.exception("leg %s ended in an error that its runner did not tell", name)
+        finally:
+            self._running.discard(name)
+
+    async def close(self, drain_seconds: float) -> None:
+        """Take no more, wait for what runs (bounded), and let go of the engine."""
+        self._closing = True
+        if self._dbos is None:
+            return
+        loop = asyncio.get_running_loop()
+        until = loop.time() + drain_seconds
+        while self._running and loop.time() < until:
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(self._dbos.destroy, destroy_registry=True)
+        self._dbos = None
+
+
+def _import_dbos() -> Any:
+    import dbos
+
+    logging.getLogger("dbos").setLevel(logging.ERROR)
+    return dbos

@@ -1,0 +1,171 @@
+"""Takes runnable legs, picks the agent by kind, and sees each leg to its end. Knows nothing else about agents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from agents.legs import LegEnd
+from graph.records import Alert, Attempt, Incident
+from server.store import Failed, Leg, Runnable, Store, StoreError
+
+log = logging.getLogger("selfheal.runner")
+
+Condition = Callable[[Alert], Awaitable[bool | None]]
+"""Whether Prometheus shows the alert's condition now; None where it can't be asked."""
+
+
+class AgentLike(Protocol):
+    """What the runner needs of an agent."""
+
+    async def heal(
+        self,
+        incident: Incident,
+        *,
+        holder: str,
+        decision: Mapping[str, Any] | None = None,
+        attempts: Sequence[Attempt] = (),
+        fresh: bool = False,
+    ) -> LegEnd: ...
+
+    def drain(self) -> None: ...
+
+
+class QueueLike(Protocol):
+    async def submit(self, incident_id: str, leg: int, resource_key: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunnerTimes:
+    """Seconds."""
+
+    lease: float = 15.0
+    renew: float = 5.0
+    sweep: float = 0.5
+    recheck: float = 2.0
+
+
+class Runner:
+    """Runs legs in this process. `name` is this process's alone and begins the holder of all its leases."""
+
+    def __init__(
+        self,
+        store: Store,
+        agents: Mapping[str, AgentLike],
+        condition: Condition,
+        name: str,
+        times: RunnerTimes | None = None,
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._condition = condition
+        self._name = name
+        self._times = times or RunnerTimes()
+        self._queue: QueueLike | None = None
+        self._kicked = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, queue: QueueLike) -> None:
+        """Begin to look for runnable legs: at once when something was committed, and in any case now and then."""
+        self._queue = queue
+        self._store.listen(lambda _incident_id: self.kick())
+        self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._recheck())]
+        self.kick()
+
+    def kick(self) -> None:
+        """Look for runnable legs now."""
+        self._kicked.set()
+
+    async def stop(self) -> None:
+        """Let every running heal stop after its current super-step, and look for no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for agent in self._agents.values():
+            agent.drain()
+
+    async def run_leg(self, incident_id: str, leg: int) -> LegEnd | Failed | None:
+        """Run one leg to its end, under a lease that is renewed. None where it was not ours to run."""
+        holder = f"{self._name}:{leg}"
+        begun = await self._store.begin_leg(incident_id, leg, holder, self._times.lease)
+        if begun is None:
+            return None
+        heartbeat = asyncio.create_task(self._keep(incident_id, holder))
+        try:
+            end: LegEnd | Failed = await self._heal(begun, holder)
+        except Exception as error:
+            log.exception("leg %s of incident %s failed", leg, incident_id)
+            end = Failed(f"{type(error).__name__}: {error}")
+        finally:
+            heartbeat.cancel()
+        if not await self._store.end_leg(incident_id, leg, holder, end):
+            log.warning("leg %s of incident %s was taken over; nothing more is written for it", leg, incident_id)
+        return end
+
+    async def _heal(self, begun: Leg, holder: str) -> LegEnd | Failed:
+        agent = self._agents.get(begun.incident.resource_kind)
+        if agent is None:
+            return Failed(f"no agent for kind {begun.incident.resource_kind}: known are {', '.join(self._agents)}")
+        return await agent.heal(
+            begun.incident, holder=holder, decision=begun.decision, attempts=begun.attempts, fresh=begun.fresh
+        )
+
+    async def _keep(self, incident_id: str, holder: str) -> None:
+        while True:
+            await asyncio.sleep(self._times.renew)
+            try:
+                if not await self._store.renew(incident_id, holder, self._times.lease):
+                    log.warning("the lease of incident %s is lost", incident_id)
+                    return
+            except StoreError as error:
+                log.warning("the lease of incident %s could not be renewed: %s", incident_id, error)
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await self._store.take_back()
+                for runnable in await self._store.runnable():
+                    await self._submit(runnable)
+                pause = await self._until_next()
+            except StoreError as error:
+                log.warning("the store could not be asked for runnable legs: %s", error)
+                pause = self._times.sweep
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._kicked.wait(), pause)
+            self._kicked.clear()
+
+    async def _submit(self, runnable: Runnable) -> None:
+        assert self._queue is not None, "only a started runner sweeps"
+        try:
+            await self._queue.submit(runnable.incident_id, runnable.leg, runnable.resource_key)
+        except Exception:
+            log.exception("leg %s of incident %s could not be queued", runnable.leg, runnable.incident_id)
+
+    async def _until_next(self) -> float:
+        """Seconds until the next rest is over, at most the sweep's interval."""
+        wake = await self._store.next_wake()
+        if wake is None:
+            return self._times.sweep
+        return min(max((wake - datetime.now(UTC)).total_seconds(), 0.01), self._times.sweep)
+
+    async def _recheck(self) -> None:
+        """A firing that came again after its incident had closed: reopened only if Prometheus still shows it."""
+        while True:
+            await asyncio.sleep(self._times.recheck)
+            try:
+                for incident in await self._store.to_recheck():
+                    still, reason = await self._still_firing(incident)
+                    await self._store.rechecked(incident.id, still, reason)
+            except Exception:
+                log.exception("looking again at what came back failed; it is tried again")
+
+    async def _still_firing(self, incident: Incident) -> tuple[bool, str]:
+        for alert in incident.firing:
+            if await self._condition(alert):
+                return True, f"Prometheus still shows {alert.name}"
+        return False, "Prometheus does not show the condition any more"

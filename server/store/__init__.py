@@ -1,0 +1,280 @@
+"""The memory of Self-Heal: incidents, alerts, timeline, journal, approvals, leases and notices in one database.
+
+`Store` is also the journal, fleet, directives, chronicle and archive that the graph's nodes are given.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from agents.legs import LegEnd
+from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, Started
+from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
+from server.store import accepting, deciding, legs, notices, reading, sideeffects
+from server.store.accepting import Accepted, Overloaded, Place
+from server.store.deciding import Conflict, NotFound
+from server.store.engine import Database, StoreBusy
+from server.store.legs import Failed, Leg, Runnable
+from server.store.notices import Notice
+from server.store.reading import Page
+from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
+from server.store.schema import StoreError, evidence_raw, incidents
+
+__all__ = [
+    "Accepted",
+    "Conflict",
+    "Failed",
+    "Leg",
+    "NotFound",
+    "Notice",
+    "Overloaded",
+    "Page",
+    "Runnable",
+    "Store",
+    "StoreBusy",
+    "StoreError",
+]
+
+log = logging.getLogger("selfheal.store")
+
+Listener = Callable[[str], None]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Store:
+    """One database, opened by one process. All times are taken from `now`."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime] = _utc_now) -> None:
+        self._db = database
+        self._now = now
+        self._listeners: list[Listener] = []
+
+    @classmethod
+    def open(cls, url: str, now: Callable[[], datetime] = _utc_now) -> Store:
+        """Open (and create where it is new) the database. Raises StoreError."""
+        return cls(Database.open(url), now)
+
+    async def close(self) -> None:
+        await self._db.close()
+
+    def listen(self, listener: Listener) -> None:
+        """Call this with an incident's id after anything about it was committed."""
+        self._listeners.append(listener)
+
+    def _changed(self, incident_id: str | None) -> None:
+        for listener in self._listeners:
+            try:
+                listener(incident_id or "")
+            except Exception:  # a listener is a convenience: it must not undo what is committed
+                log.exception("a listener of the store failed")
+
+    # -- alerts -----------------------------------------------------------------------------------------
+
+    async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
+        """Take on alerts, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing was taken on."""
+        now = self._now()
+        accepted = await self._db.write(lambda c: accepting.accept(c, group, place, now, max_queued))
+        for incident_id in {item.incident_id for item in accepted if item.incident_id}:
+            self._changed(incident_id)
+        return accepted
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    async def incidents(
+        self, status: str | None = None, resource: str | None = None, limit: int = 50, cursor: int | None = None
+    ) -> Page:
+        return await self._db.read(lambda c: reading.page(c, status, resource, limit, cursor))
+
+    async def incident(self, incident_id: str) -> dict[str, Any] | None:
+        """The whole record of an incident, by id or number."""
+        return await self._db.read(lambda c: reading.whole(c, incident_id))
+
+    async def incident_id(self, id_or_number: str) -> str | None:
+        row = await self._db.read(lambda c: incident_row(c, id_or_number))
+        return None if row is None else str(row.id)
+
+    async def timeline_after(self, incident_id: str, after: int) -> list[dict[str, Any]]:
+        return await self._db.read(lambda c: reading.timeline_of(c, incident_id, after))
+
+    async def waiting_plan(self, incident_id: str) -> Plan | None:
+        """The plan a human is asked about, or None."""
+        row = await self._db.read(lambda c: deciding.latest_request(c, incident_id))
+        return Plan.model_validate(row.plan) if row is not None and row.state == "waiting" else None
+
+    async def resource_of(self, incident_id: str) -> Resource | None:
+        row = await self._db.read(lambda c: incident_row(c, incident_id))
+        return Resource.model_validate(row.resource) if row is not None and row.resource else None
+
+    async def counts(self) -> dict[str, Any]:
+        now = stamp(self._now())
+        return await self._db.read(lambda c: reading.counts(c, now))
+
+    async def recent(self, resource_key: str, limit: int = 5) -> list[str]:
+        return await self._db.read(lambda c: reading.recent(c, resource_key, limit))
+
+    async def ready(self) -> None:
+        """Raises StoreError where the database can't be read and written."""
+        await self._db.write(lambda c: c.execute(select(incidents.c.number).limit(1)).first())
+
+    # -- people -----------------------------------------------------------------------------------------
+
+    async def decide(
+        self,
+        incident_id: str,
+        decision: str,
+        plan_fingerprint: str,
+        by: str,
+        comment: str = "",
+        edited: Plan | None = None,
+    ) -> None:
+        """Answer the waiting approval. Raises NotFound, Conflict."""
+        now = self._now()
+        await self._db.write(
+            lambda c: deciding.decide(c, incident_id, decision, plan_fingerprint, by, comment, edited, now)
+        )
+        self._changed(incident_id)
+
+    async def cancel(self, incident_id: str, by: str) -> str:
+        said = await self._db.write(lambda c: deciding.cancel(c, incident_id, by, self._now()))
+        self._changed(incident_id)
+        return said
+
+    async def retry(self, incident_id: str, by: str) -> None:
+        await self._db.write(lambda c: deciding.retry(c, incident_id, by, self._now()))
+        self._changed(incident_id)
+
+    async def close_incident(self, incident_id: str, by: str, comment: str = "") -> None:
+        await self._db.write(lambda c: deciding.close(c, incident_id, by, comment, self._now()))
+        self._changed(incident_id)
+
+    async def pause(self, by: str, reason: str) -> None:
+        await self._db.write(lambda c: deciding.pause(c, by, reason, self._now()))
+
+    async def resume(self, by: str) -> None:
+        await self._db.write(lambda c: deciding.resume(c, by, self._now()))
+        self._changed(None)
+
+    async def paused(self) -> dict[str, Any] | None:
+        """Who paused all repairs, why and when; None where they run."""
+        return await self._db.read(deciding.paused)
+
+    # -- legs -------------------------------------------------------------------------------------------
+
+    async def runnable(self, limit: int = 100) -> list[Runnable]:
+        now = self._now()
+        return await self._db.read(lambda c: legs.runnable(c, now, limit))
+
+    async def next_wake(self) -> datetime | None:
+        return await self._db.read(legs.next_wake)
+
+    async def begin_leg(self, incident_id: str, leg: int, holder: str, lease_seconds: float) -> Leg | None:
+        now = self._now()
+        return await self._db.write(lambda c: legs.begin(c, incident_id, leg, holder, now, lease_seconds))
+
+    async def renew(self, incident_id: str, holder: str, lease_seconds: float) -> bool:
+        now = self._now()
+        return await self._db.write(lambda c: legs.renew(c, incident_id, holder, now, lease_seconds))
+
+    async def end_leg(self, incident_id: str, leg: int, holder: str, end: LegEnd | Failed) -> bool:
+        now = self._now()
+        written = await self._db.write(lambda c: legs.end(c, incident_id, leg, holder, end, now))
+        self._changed(incident_id)
+        return written
+
+    async def take_back(self) -> int:
+        """Legs whose holder let its lease run out become runnable again. Returns how many."""
+        now = self._now()
+        return await self._db.write(lambda c: legs.take_back(c, now))
+
+    async def start_over(self) -> int:
+        """At the start of the only process on this database: what ran before it died is runnable at once."""
+        return await self._db.write(legs.start_over)
+
+    async def to_recheck(self) -> list[Incident]:
+        """Closed incidents whose firing came again: does the condition still hold?"""
+
+        def work(connection: Connection) -> list[Incident]:
+            rows = connection.execute(
+                select(incidents).where(incidents.c.recheck == 1, incidents.c.phase == "closed").limit(20)
+            )
+            return [incident_record(connection, row) for row in rows.all()]
+
+        return await self._db.read(work)
+
+    async def rechecked(self, incident_id: str, still_firing: bool, reason: str) -> None:
+        now = self._now()
+        await self._db.write(lambda c: deciding.rechecked(c, incident_id, still_firing, reason, now))
+        self._changed(incident_id)
+
+    # -- notices ----------------------------------------------------------------------------------------
+
+    async def due_notices(self) -> list[Notice]:
+        now = self._now()
+        return await self._db.read(lambda c: notices.due(c, now))
+
+    async def notice_sent(self, notice_id: int) -> None:
+        await self._db.write(lambda c: notices.sent(c, notice_id, self._now()))
+
+    async def notice_failed(self, notice_id: int, next_at: datetime) -> None:
+        await self._db.write(lambda c: notices.failed(c, notice_id, next_at))
+
+    # -- the ports of the graph: Journal, Fleet, Directives, Chronicle, EvidenceArchive ----------------------
+
+    async def find(self, idempotency_key: str) -> AlreadyStarted | None:
+        return await self._db.read(lambda c: sideeffects.find(c, idempotency_key))
+
+    async def start(self, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal:
+        return await self._db.write(lambda c: sideeffects.start(c, request))
+
+    async def restart(self, request: JournalRequest) -> Started | Hold | Refusal:
+        return await self._db.write(lambda c: sideeffects.restart(c, request))
+
+    async def finish(self, result: ActionResult) -> None:
+        await self._db.write(lambda c: sideeffects.finish(c, result))
+
+    async def view(self, resource: Resource) -> FleetView:
+        now = stamp(self._now())
+        return await self._db.read(lambda c: sideeffects.fleet_view(c, resource, now))
+
+    async def stop(self, incident_id: str) -> Stop | None:
+        return await self._db.read(lambda c: sideeffects.stop(c, incident_id))
+
+    async def tell(self, entry: Entry) -> None:
+        def work(connection: Connection) -> None:
+            tell(
+                connection,
+                entry.incident_id,
+                entry.key or f"{entry.node}:{stamp(entry.at)}",
+                entry.at,
+                entry.sentence,
+                node=entry.node,
+                author=entry.author,
+                records=entry.records,
+            )
+            if "attempts" in entry.records:
+                change(connection, entry.incident_id, attempts=entry.records["attempts"])
+
+        await self._db.write(work)
+        self._changed(entry.incident_id)
+
+    async def approved(self, incident_id: str, approval: Approval) -> None:
+        await self._db.write(lambda c: deciding.record_approval(c, incident_id, approval))
+
+    async def keep(self, incident_id: str, evidence_id: str, source: str, raw: str) -> str:
+        ref = f"{incident_id}/{evidence_id}"
+        values = {"ref": ref, "incident_id": incident_id, "source": source, "raw": raw}
+        await self._db.write(lambda c: upsert(c, evidence_raw, values, ("ref",)))
+        return ref
+
+    async def raw(self, ref: str) -> str | None:
+        """The whole (redacted) answer behind a piece of evidence."""
+        query = select(evidence_raw.c.raw).where(evidence_raw.c.ref == ref)
+        return await self._db.read(lambda c: c.execute(query).scalar())

@@ -1,0 +1,131 @@
+"""Reads and writes of the store off the event loop: one writer with group commit, a few readers.
+
+All that waits for the writer at one moment shares one commit, so that many durable accepts cost little more than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from server.store.schema import StoreError, prepare, sqlite_pragmas
+
+T = TypeVar("T")
+Work = Callable[[Connection], Any]
+
+READERS = 2
+MOST_IN_ONE_COMMIT = 256
+
+
+class StoreBusy(StoreError):
+    """The database can't take a write now (locked, disk full): nothing was written, try again later."""
+
+
+class Database:
+    """A database opened for one process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        self._pending: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
+        self._writer.start()
+
+    @classmethod
+    def open(cls, url: str) -> Database:
+        """Connect and create what is missing. Raises StoreError."""
+        engine = create_engine(url)
+        if engine.dialect.name == "sqlite":
+            _tune_sqlite(engine)
+        try:
+            with engine.begin() as connection:
+                prepare(connection)
+        except OperationalError as error:
+            raise StoreError(f"database {url} can't be opened: {error.orig}") from error
+        return cls(engine)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run in the writer; returns once committed.
+
+        Raises StoreBusy, and whatever `work` raises: then nothing of it is kept.
+        """
+        done: Future[T] = Future()
+        self._pending.put((work, done))
+        return await asyncio.wrap_future(done)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run on a snapshot of what is committed."""
+
+        def run() -> T:
+            with self._engine.connect() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    async def close(self) -> None:
+        """Write what is pending, then let go of the database."""
+        self._pending.put(None)
+        await asyncio.to_thread(self._writer.join, 10)
+        self._readers.shutdown(wait=True)
+        self._engine.dispose()
+
+    def _write_loop(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            self._commit(batch)
+
+    def _next_batch(self) -> list[tuple[Work, Future[Any]]] | None:
+        first = self._pending.get()
+        if first is None:
+            return None
+        batch = [first]
+        while len(batch) < MOST_IN_ONE_COMMIT:
+            try:
+                more = self._pending.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:
+                self._pending.put(None)
+                break
+            batch.append(more)
+        return batch
+
+    def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
+        settled: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self._engine.begin() as connection:
+                for work, done in batch:
+                    try:
+                        with connection.begin_nested():
+                            settled.append((done, work(connection), None))
+                    except OperationalError:
+                        raise
+                    except Exception as error:
+                        settled.append((done, None, error))
+        except Exception as error:
+            busy = StoreBusy(f"the database could not be written: {error}")
+            settled = [(done, None, busy) for _, done in batch]
+        for done, value, failure in settled:
+            if done.set_running_or_notify_cancel():
+                done.set_exception(failure) if failure else done.set_result(value)
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        # The driver's own transactions would begin too late for SAVEPOINT; we begin ours (see _begin).
+        connection.isolation_level = None
+        for pragma in sqlite_pragmas():
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # The writer takes the write lock at once; a reader's BEGIN only pins its snapshot.
+        immediate = threading.current_thread().name == "store-write"
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,300 @@
+"""Legs of heals: which may run, who runs one, and what its end means. The lease here is what guarantees one heal.
+
+A leg belongs to its holder until `lease_until`; everything a holder writes is fenced by holder and leg number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
+
+from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
+from graph.records import Attempt, Incident, Outcome, Times
+from server.store.notices import notice
+from server.store.rows import (
+    add,
+    attempts_of,
+    change,
+    incident_record,
+    incident_row,
+    iso,
+    moment,
+    outcome_of,
+    stamp,
+    tell,
+    upsert,
+)
+from server.store.schema import alerts, approvals, incidents, journal, leases
+
+BACKOFF_SECONDS = (1, 2, 4)
+LEASED_LOOK_AGAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The leg ended in an error of ours."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A leg that may be started now."""
+
+    incident_id: str
+    leg: int
+    resource_key: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A leg that is ours to run. `decision` answers the approval that was waited for."""
+
+    incident: Incident
+    attempts: tuple[Attempt, ...]
+    decision: Mapping[str, Any] | None
+    fresh: bool
+
+
+def _may_run(now: float) -> Any:
+    due = incidents.c.wake_at <= now
+    return or_(
+        incidents.c.phase == "queued",
+        and_(incidents.c.phase.in_(("waiting", "waiting_approval")), due),
+    )
+
+
+def runnable(connection: Connection, now: datetime, limit: int) -> list[Runnable]:
+    """The legs that may be started, longest waiting first."""
+    rows = connection.execute(
+        select(incidents).where(_may_run(stamp(now))).order_by(incidents.c.updated_at).limit(limit)
+    )
+    return [Runnable(row.id, row.leg, f"{row.resource_kind}/{row.resource_id}", row.resource_kind) for row in rows]
+
+
+def next_wake(connection: Connection) -> datetime | None:
+    """When the next resting heal wants to go on."""
+    resting = incidents.c.phase.in_(("waiting", "waiting_approval"))
+    at = connection.execute(select(func.min(incidents.c.wake_at)).where(resting)).scalar()
+    return None if at is None else moment(at)
+
+
+def begin(
+    connection: Connection, incident_id: str, leg: int, holder: str, now: datetime, lease_seconds: float
+) -> Leg | None:
+    """Take the leg, or None where it is not (or no longer) to be had."""
+    row = connection.execute(select(incidents).where(incidents.c.id == incident_id, _may_run(stamp(now)))).first()
+    if row is None or row.leg != leg:
+        return None
+    target = f"{row.resource_kind}/{row.resource_id}"
+    owner = connection.execute(select(leases.c.incident_id).where(leases.c.target == target)).scalar()
+    if owner not in (None, incident_id):
+        # A leg's number is used once: the next try, when the other may have let go, is another leg.
+        later = {"phase": "waiting", "wake_at": stamp(now) + LEASED_LOOK_AGAIN_SECONDS, "leg": leg + 1}
+        change(connection, incident_id, wait_reason=f"{target} is held by another incident", **later)
+        return None
+    upsert(connection, leases, {"target": target, "incident_id": incident_id}, ("target",))
+    change(
+        connection,
+        incident_id,
+        phase="running",
+        holder=holder,
+        lease_until=stamp(now) + lease_seconds,
+        wake_at=None,
+        wait_reason=None,
+        updated_at=stamp(now),
+    )
+    attempts = (*attempts_of(row), *_unclosed_attempt(connection, row, now))
+    return Leg(incident_record(connection, row), attempts, _answer(connection, row, now), bool(row.fresh))
+
+
+def renew(connection: Connection, incident_id: str, holder: str, now: datetime, lease_seconds: float) -> bool:
+    """Keep the lease; False where it is somebody else's by now."""
+    mine = and_(incidents.c.id == incident_id, incidents.c.holder == holder, incidents.c.phase == "running")
+    done = connection.execute(update(incidents).where(mine).values(lease_until=stamp(now) + lease_seconds))
+    return done.rowcount == 1
+
+
+def end(connection: Connection, incident_id: str, leg: int, holder: str, ended: LegEnd | Failed, now: datetime) -> bool:
+    """Write how a leg ended; False (and nothing written) where it was taken over."""
+    row = incident_row(connection, incident_id)
+    if row is None or (row.holder, row.leg, row.phase) != (holder, leg, "running"):
+        return False
+    common = {"leg": leg + 1, "holder": None, "lease_until": None, "updated_at": stamp(now)}
+    if isinstance(ended, Failed):
+        _failed(connection, row, ended.error, now, common)
+        return True
+    common |= {"failures": 0, "fresh": 0}
+    stopped = bool(row.cancel_by or row.withdrawn)
+    if isinstance(ended, Finished):
+        finish(connection, row, ended.outcome, now, common)
+    elif isinstance(ended, Resting):
+        wake = stamp(now if stopped else ended.until)
+        change(connection, incident_id, phase="waiting", wake_at=wake, wait_reason=ended.reason, **common)
+    else:
+        _ask(connection, row, ended, now)
+        wake = stamp(now if stopped else ended.expires_at)
+        reason = f"waiting for approval: {ended.gate.reason}"
+        change(connection, incident_id, phase="waiting_approval", wake_at=wake, wait_reason=reason, **common)
+    return True
+
+
+def finish(connection: Connection, row: Row[Any], outcome: Outcome, now: datetime, common: Mapping[str, Any]) -> None:
+    """Write the outcome. What is mitigated lets go of its resource; what needs a human keeps it."""
+    still_firing = connection.execute(
+        select(func.count()).where(alerts.c.incident_id == row.id, alerts.c.status == "firing")
+    ).scalar_one()
+    keeps = outcome.status in ("escalated", "declined") and still_firing > 0
+    verified = outcome.times.verified
+    newer = and_(alerts.c.incident_id == row.id, alerts.c.status == "firing")
+    came_later = verified is not None and bool(
+        connection.execute(select(func.count()).where(newer, alerts.c.first_at > stamp(verified))).scalar_one()
+    )
+    change(
+        connection,
+        row.id,
+        **common,
+        phase=outcome.status if keeps else "closed",
+        outcome=outcome.model_dump(mode="json"),
+        wake_at=None,
+        wait_reason=None,
+        recheck=int(came_later),
+    )
+    connection.execute(
+        update(approvals)
+        .where(approvals.c.incident_id == row.id, approvals.c.state == "waiting")
+        .values(state="withdrawn")
+    )
+    if not keeps:
+        connection.execute(leases.delete().where(leases.c.incident_id == row.id))
+    if outcome.status == "escalated":
+        notice(connection, row.id, "escalated", outcome.reason, now)
+
+
+def _failed(connection: Connection, row: Row[Any], error: str, now: datetime, common: Mapping[str, Any]) -> None:
+    failures = row.failures + 1
+    tell(connection, row.id, f"failed:{row.leg}", now, f"a step of ours failed ({failures}): {error[:500]}")
+    if failures < len(BACKOFF_SECONDS) + 1:
+        wake = now + timedelta(seconds=BACKOFF_SECONDS[failures - 1])
+        reason = f"trying again after an error of ours: {error[:200]}"
+        change(
+            connection,
+            row.id,
+            **common,
+            failures=failures,
+            phase="waiting",
+            wake_at=stamp(wake),
+            wait_reason=reason,
+        )
+        return
+    times = Times(received=moment(row.received_at), closed=now)
+    reason = f"the heal itself failed {failures} times in a row, last: {error[:300]}"
+    outcome = Outcome(status="escalated", rule="own_failure", reason=reason, times=times)
+    records = {"outcome": outcome.model_dump(mode="json")}
+    tell(connection, row.id, "outcome", now, f"escalated to a human: {reason}", records=records)
+    finish(connection, row, outcome, now, {**common, "failures": failures})
+
+
+def _ask(connection: Connection, row: Row[Any], asked: WaitingForApproval, now: datetime) -> None:
+    fingerprint = asked.plan.plan_fingerprint
+    latest = connection.execute(
+        select(approvals).where(approvals.c.incident_id == row.id).order_by(approvals.c.id.desc())
+    ).first()
+    if latest is not None and latest.state == "waiting" and latest.asked_fingerprint == fingerprint:
+        return
+    connection.execute(
+        update(approvals)
+        .where(approvals.c.incident_id == row.id, approvals.c.state == "waiting")
+        .values(state="superseded")
+    )
+    add(
+        connection,
+        approvals,
+        incident_id=row.id,
+        asked_fingerprint=fingerprint,
+        state="waiting",
+        request=dict(asked.request),
+        plan=asked.plan.model_dump(mode="json"),
+        asked_at=stamp(now),
+        expires_at=stamp(asked.expires_at),
+    )
+    steps = [step.rendered for step in asked.plan.steps]
+    notice(
+        connection,
+        row.id,
+        "approval_wanted",
+        asked.gate.reason,
+        now,
+        plan_fingerprint=fingerprint,
+        steps=steps,
+        expires_at=iso(stamp(asked.expires_at)),
+    )
+
+
+def _answer(connection: Connection, row: Row[Any], now: datetime) -> Mapping[str, Any] | None:
+    """The answer to the latest approval request: a human's, or its expiry."""
+    latest = connection.execute(
+        select(approvals).where(approvals.c.incident_id == row.id).order_by(approvals.c.id.desc())
+    ).first()
+    if latest is None:
+        return None
+    if latest.state == "waiting" and latest.expires_at <= stamp(now):
+        message = f"asked {iso(latest.asked_at)}, expired {iso(latest.expires_at)}"
+        answer = {
+            "decisions": [{"type": "expire", "message": message}],
+            "by": "self-heal",
+            "plan_fingerprint": latest.asked_fingerprint,
+        }
+        connection.execute(update(approvals).where(approvals.c.id == latest.id).values(state="expired", answer=answer))
+        return answer
+    return dict(latest.answer) if latest.answer else None
+
+
+def _unclosed_attempt(connection: Connection, row: Row[Any], now: datetime) -> tuple[Attempt, ...]:
+    """An attempt that acted but was never closed: only a thread that starts afresh looks at it."""
+    closed = max((attempt.number for attempt in attempts_of(row)), default=0)
+    found = connection.execute(
+        select(journal)
+        .where(journal.c.incident_id == row.id, journal.c.attempt > closed)
+        .order_by(journal.c.started_at)
+    ).all()
+    if not found:
+        return ()
+    ended = outcome_of(row)
+    why = f"held at first ({ended.status}), then the condition came back" if ended else "was interrupted"
+    return (
+        Attempt(
+            number=found[0].attempt,
+            suspected_cause="",
+            plan_fingerprint=found[0].plan_fingerprint,
+            actions=tuple(item.action for item in found),
+            acted=True,
+            first_action_at=moment(found[0].started_at),
+            why_ended=why,
+            ended_at=now,
+        ),
+    )
+
+
+def take_back(connection: Connection, now: datetime) -> int:
+    """Make legs whose holder let the lease run out runnable again, under a new number. Returns how many."""
+    lost = and_(incidents.c.phase == "running", incidents.c.lease_until < stamp(now))
+    values = {"phase": "queued", "holder": None, "lease_until": None, "leg": incidents.c.leg + 1}
+    return connection.execute(update(incidents).where(lost).values(**values)).rowcount
+
+
+def start_over(connection: Connection) -> int:
+    """At the start of the only process on this database: nobody else runs a leg, so all that ran are runnable.
+
+    Every open incident's leg gets a new number, as the queue may remember the old one. Returns how many ran.
+    """
+    was_open = incidents.c.phase.not_in(("closed", "escalated", "declined"))
+    connection.execute(update(incidents).where(was_open).values(leg=incidents.c.leg + 1))
+    running = incidents.c.phase == "running"
+    values = {"phase": "queued", "holder": None, "lease_until": None}
+    return connection.execute(update(incidents).where(running).values(**values)).rowcount

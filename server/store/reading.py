@@ -1,0 +1,194 @@
+"""Reading incidents back: short for lists, whole for one, and counted for metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, or_, select
+
+from server.store.rows import incident_record, incident_row, iso, moment
+from server.store.schema import alerts, approvals, audit, incidents, journal, timeline
+
+CHANNELS = ("evidence", "diagnosis", "plan", "gate", "verification", "outcome")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, newest first; `next_cursor` is None on the last."""
+
+    items: list[dict[str, Any]]
+    next_cursor: int | None
+
+
+def page(connection: Connection, status: str | None, resource: str | None, limit: int, cursor: int | None) -> Page:
+    """Incidents, short. `status` is a phase or an outcome; `resource` an id or `Kind/id`."""
+    query = select(incidents).order_by(incidents.c.number.desc()).limit(limit + 1)
+    if status:
+        query = query.where(or_(incidents.c.phase == status, incidents.c.outcome["status"].as_string() == status))
+    if resource:
+        kind, _, name = resource.rpartition("/")
+        query = query.where(incidents.c.resource_id == name)
+        query = query.where(incidents.c.resource_kind == kind) if kind else query
+    if cursor is not None:
+        query = query.where(incidents.c.number < cursor)
+    rows = connection.execute(query).all()
+    items = [_short(connection, row) for row in rows[:limit]]
+    return Page(items, rows[limit - 1].number if len(rows) > limit else None)
+
+
+def _short(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    record = incident_record(connection, row)
+    return {
+        "id": row.id,
+        "number": row.number,
+        "title": record.title,
+        "resource_kind": row.resource_kind,
+        "resource_id": row.resource_id,
+        "issue_types": row.issue_types,
+        "phase": row.phase,
+        "outcome": row.outcome,
+        "wait_reason": row.wait_reason,
+        "received_at": iso(row.received_at),
+        "updated_at": iso(row.updated_at),
+    }
+
+
+def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
+    """Everything told of one incident, or None."""
+    row = incident_row(connection, incident_id)
+    if row is None:
+        return None
+    entries = timeline_of(connection, row.id, 0)
+    latest: dict[str, Any] = dict.fromkeys(CHANNELS)
+    for entry in entries:
+        latest.update({name: value for name, value in entry["records"].items() if name in CHANNELS})
+    record = _short(connection, row) | latest
+    record |= {
+        "outcome": row.outcome,
+        "resource": row.resource,
+        "alerts": _alerts(connection, row.id),
+        "attempts": row.attempts,
+        "actions": _actions(connection, row.id),
+        "approvals": _approvals(connection, row.id),
+        "wake_at": iso(row.wake_at),
+        "cancel_by": row.cancel_by,
+        "times": (row.outcome or {}).get("times"),
+        "timeline": [{key: entry[key] for key in ("id", "at", "node", "author", "sentence")} for entry in entries],
+        "audit": _audit(connection, row.id),
+    }
+    asked = next((item for item in reversed(record["approvals"]) if item["state"] == "waiting"), None)
+    record["waiting_for"] = asked
+    return record
+
+
+def timeline_of(connection: Connection, incident_id: str, after: int) -> list[dict[str, Any]]:
+    """The sentences after that id, in the order they were first told."""
+    rows = connection.execute(
+        select(timeline).where(timeline.c.incident_id == incident_id, timeline.c.id > after).order_by(timeline.c.id)
+    )
+    return [
+        {
+            "id": row.id,
+            "key": row.key,
+            "at": iso(row.at),
+            "node": row.node,
+            "author": row.author,
+            "sentence": row.sentence,
+            "records": row.records,
+        }
+        for row in rows
+    ]
+
+
+def _alerts(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
+    rows = connection.execute(select(alerts).where(alerts.c.incident_id == incident_id).order_by(alerts.c.id))
+    return [
+        {**row["body"], "count": row["count"], "first_at": iso(row["first_at"]), "last_at": iso(row["last_at"])}
+        for row in rows.mappings()
+    ]
+
+
+def _actions(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        select(journal).where(journal.c.incident_id == incident_id).order_by(journal.c.started_at)
+    )
+    return [
+        {
+            "idempotency_key": row.idempotency_key,
+            "attempt": row.attempt,
+            "action": row.action,
+            "rendered": row.rendered,
+            "plan_fingerprint": row.plan_fingerprint,
+            "undo": bool(row.undo),
+            "started_at": iso(row.started_at),
+            "finished_at": iso(row.finished_at),
+            "status": (row.result or {}).get("status", "started"),
+            "output": (row.result or {}).get("output", ""),
+            "proven_by_probe": (row.result or {}).get("proven_by_probe", False),
+        }
+        for row in rows
+    ]
+
+
+def _approvals(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
+    rows = connection.execute(select(approvals).where(approvals.c.incident_id == incident_id).order_by(approvals.c.id))
+    return [
+        {
+            "state": row.state,
+            "asked_fingerprint": row.asked_fingerprint,
+            "plan_fingerprint": row.plan_fingerprint,
+            "request": row.request,
+            "plan": row.plan,
+            "asked_at": iso(row.asked_at),
+            "expires_at": iso(row.expires_at),
+            "decision": row.decision,
+            "by": row.decided_by,
+            "at": iso(row.decided_at),
+            "comment": row.comment,
+        }
+        for row in rows
+    ]
+
+
+def _audit(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
+    rows = connection.execute(select(audit).where(audit.c.incident_id == incident_id).order_by(audit.c.id))
+    return [{"at": iso(row.at), "who": row.who, "what": row.what, "detail": row.detail} for row in rows]
+
+
+def counts(connection: Connection, now: float) -> dict[str, Any]:
+    """How many of what there are, for metrics."""
+    phases = connection.execute(select(incidents.c.phase, func.count()).group_by(incidents.c.phase)).all()
+    status = incidents.c.outcome["status"].as_string()
+    outcomes = connection.execute(select(status, func.count()).where(status.is_not(None)).group_by(status)).all()
+    done = journal.c.result["status"].as_string()
+    actions = connection.execute(select(journal.c.action, done, func.count()).group_by(journal.c.action, done)).all()
+    waiting = connection.execute(select(func.count()).where(approvals.c.state == "waiting")).scalar_one()
+    oldest = connection.execute(select(func.min(incidents.c.updated_at)).where(incidents.c.phase == "queued")).scalar()
+    return {
+        "phases": {phase: number for phase, number in phases},
+        "outcomes": {name: number for name, number in outcomes},
+        "actions": {f"{action}/{name or 'started'}": number for action, name, number in actions},
+        "approvals_waiting": waiting,
+        "oldest_queued_seconds": max(now - oldest, 0.0) if oldest is not None else 0.0,
+    }
+
+
+def recent(connection: Connection, resource_key: str, limit: int) -> list[str]:
+    """A sentence for each earlier incident of a resource that has ended, newest first."""
+    kind, _, name = resource_key.partition("/")
+    rows = connection.execute(
+        select(incidents)
+        .where(
+            incidents.c.resource_kind == kind,
+            incidents.c.resource_id == name,
+            incidents.c.phase == "closed",
+        )
+        .order_by(incidents.c.number.desc())
+        .limit(limit)
+    )
+    return [
+        f"#{row.number} {moment(row.received_at):%Y-%m-%d %H:%M} UTC {'/'.join(row.issue_types)}: "
+        f"{(row.outcome or {}).get('status', 'closed')}: {(row.outcome or {}).get('reason', '')}"[:300]
+        for row in rows
+    ]

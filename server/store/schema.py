@@ -1,0 +1,208 @@
+"""The tables: what is remembered of alerts, incidents, side effects and decisions.
+
+JSON columns hold records as they are told; columns of their own are what is searched or checked in transactions.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    select,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("schema_version", Integer, nullable=False))
+
+# Times are seconds since the epoch (UTC): portable, comparable in SQL, exact to the microsecond.
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("resource_kind", String(200), nullable=False),
+    Column("resource_id", String(3000), nullable=False),
+    Column("phase", String(20), nullable=False),
+    Column("leg", Integer, nullable=False, default=1),
+    Column("holder", String(200)),
+    Column("lease_until", Float),
+    Column("wake_at", Float),
+    Column("wait_reason", Text),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("fresh", Integer, nullable=False, default=0),
+    Column("recheck", Integer, nullable=False, default=0),
+    Column("cancel_by", Text),
+    Column("withdrawn", Integer, nullable=False, default=0),
+    Column("issue_types", JSON, nullable=False),
+    Column("resource", JSON),
+    Column("attempts", JSON, nullable=False, default=list),
+    Column("outcome", JSON),
+    Column("received_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
+Index(
+    "one_open_incident_per_resource",
+    incidents.c.resource_kind,
+    incidents.c.resource_id,
+    unique=True,
+    sqlite_where=incidents.c.phase != "closed",
+    postgresql_where=incidents.c.phase != "closed",
+)
+Index("incidents_by_phase", incidents.c.phase, incidents.c.wake_at)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), ForeignKey("incidents.id"), nullable=False),
+    Column("fingerprint", String(200), nullable=False),
+    Column("starts_at", Float),
+    Column("status", String(10), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("count", Integer, nullable=False, default=1),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    UniqueConstraint("incident_id", "fingerprint"),
+)
+Index("known_firings", alerts.c.fingerprint, alerts.c.starts_at)
+
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), nullable=False),
+    Column("key", String(300), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("node", String(50), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("records", JSON, nullable=False),
+    UniqueConstraint("incident_id", "key"),
+)
+
+evidence_raw = Table(
+    "evidence_raw",
+    metadata,
+    Column("ref", String(300), primary_key=True),
+    Column("incident_id", String(36), nullable=False, index=True),
+    Column("source", String(100), nullable=False),
+    Column("raw", Text, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("idempotency_key", String(200), primary_key=True),
+    Column("incident_id", String(36), nullable=False, index=True),
+    Column("resource", String(3300), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("action", String(100), nullable=False),
+    Column("rendered", Text, nullable=False),
+    Column("plan_fingerprint", String(64), nullable=False),
+    Column("holder", String(200), nullable=False),
+    Column("undo", Integer, nullable=False),
+    Column("starts", Integer, nullable=False, default=1),
+    Column("started_at", Float, nullable=False),
+    Column("deadline_at", Float, nullable=False),
+    Column("baseline", JSON, nullable=False),
+    Column("result", JSON),
+    Column("finished_at", Float),
+)
+Index("recent_actions", journal.c.resource, journal.c.started_at)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), nullable=False, index=True),
+    Column("asked_fingerprint", String(64), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("plan", JSON, nullable=False),
+    Column("asked_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("plan_fingerprint", String(64)),
+    Column("decision", String(20)),
+    Column("decided_by", Text),
+    Column("decided_at", Float),
+    Column("comment", Text),
+    Column("answer", JSON),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("target", String(3300), primary_key=True),
+    Column("incident_id", String(36), nullable=False, index=True),
+)
+
+switches = Table(
+    "switches",
+    metadata,
+    Column("name", String(50), primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("payload", JSON, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("next_at", Float, nullable=False),
+    Column("sent_at", Float),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", String(100), nullable=False),
+    Column("incident_id", String(36)),
+    Column("detail", JSON, nullable=False),
+)
+
+
+class StoreError(Exception):
+    """The store can't be used; the message says why and what to do."""
+
+
+def prepare(connection: Connection) -> None:
+    """Create what is missing. Raises StoreError on a database a newer release has written."""
+    metadata.create_all(connection)
+    found = connection.execute(select(meta.c.schema_version)).scalar()
+    if found is None:
+        connection.execute(insert(meta).values(schema_version=SCHEMA_VERSION))
+    elif found != SCHEMA_VERSION:
+        raise StoreError(
+            f"the database has schema version {found}; this release knows {SCHEMA_VERSION}: "
+            "use the release that wrote it, or another database_url"
+        )
+
+
+def sqlite_pragmas() -> tuple[str, ...]:
+    """FULL: a 202 means the alert survives a power cut."""
+    return (
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA busy_timeout=10000",
+        "PRAGMA foreign_keys=ON",
+    )

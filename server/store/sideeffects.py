@@ -1,0 +1,155 @@
+"""The journal: begin a side effect in one transaction that checks all that must hold, and write how it ended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from graph.ports import AlreadyStarted, FleetView, Hold, JournalRequest, Refusal, Started
+from graph.records import ActionResult, Resource, Stop
+from server.store.rows import add, incident_row, moment, stamp, upsert
+from server.store.schema import approvals, incidents, journal, leases, switches
+
+PAUSED_LOOK_AGAIN = timedelta(seconds=5)
+LEASED_LOOK_AGAIN = timedelta(seconds=10)
+HOUR_SECONDS = 3600.0
+
+
+def find(connection: Connection, key: str) -> AlreadyStarted | None:
+    """What is known of a side effect that was begun."""
+    row = connection.execute(select(journal).where(journal.c.idempotency_key == key)).first()
+    return None if row is None else _begun(row)
+
+
+def start(connection: Connection, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal:
+    """Begin a side effect, where nothing speaks against it."""
+    if found := find(connection, request.idempotency_key):
+        return found
+    if against := _against(connection, request):
+        return against
+    row = incident_row(connection, request.incident_id)
+    assert row is not None, "the lease check has seen it"
+    add(
+        connection,
+        journal,
+        idempotency_key=request.idempotency_key,
+        incident_id=request.incident_id,
+        resource=f"{row.resource_kind}/{row.resource_id}",
+        attempt=request.attempt,
+        action=request.action,
+        rendered=request.rendered,
+        plan_fingerprint=request.plan_fingerprint,
+        holder=request.holder,
+        undo=int(request.undo),
+        starts=1,
+        started_at=stamp(request.now),
+        deadline_at=stamp(request.now) + request.deadline_seconds,
+        baseline=dict(request.baseline),
+    )
+    return Started(request.now)
+
+
+def restart(connection: Connection, request: JournalRequest) -> Started | Hold | Refusal:
+    """Begin anew a side effect that a probe has proven without effect."""
+    if against := _against(connection, request):
+        return against
+    key = journal.c.idempotency_key == request.idempotency_key
+    done = connection.execute(
+        update(journal)
+        .where(key, journal.c.finished_at.is_(None))
+        .values(
+            starts=journal.c.starts + 1,
+            holder=request.holder,
+            deadline_at=stamp(request.now) + request.deadline_seconds,
+            baseline=dict(request.baseline),
+        )
+    )
+    if done.rowcount != 1:
+        return Refusal("finished", f"{request.action} has ended meanwhile: another worker wrote its result")
+    return Started(request.now)
+
+
+def finish(connection: Connection, result: ActionResult) -> None:
+    """Write how it ended; the first to write is believed."""
+    key = journal.c.idempotency_key == result.idempotency_key
+    ended = stamp(result.finished_at) if result.finished_at else None
+    connection.execute(
+        update(journal)
+        .where(key, journal.c.finished_at.is_(None))
+        .values(result=result.model_dump(mode="json"), finished_at=ended)
+    )
+
+
+def stop(connection: Connection, incident_id: str) -> Stop | None:
+    """Whether people or Alertmanager have said that the heal should go no further."""
+    row = connection.execute(
+        select(incidents.c.cancel_by, incidents.c.withdrawn, incidents.c.attempts).where(incidents.c.id == incident_id)
+    ).first()
+    if row is None:
+        return None
+    if row.cancel_by:
+        return Stop(rule="cancelled", reason=f"cancelled by {row.cancel_by}", by=row.cancel_by)
+    if not row.withdrawn:
+        return None
+    closed = max((attempt["number"] for attempt in row.attempts), default=0)
+    acted = connection.execute(
+        select(func.count()).where(journal.c.incident_id == incident_id, journal.c.attempt > closed)
+    ).scalar_one()
+    return None if acted else Stop(rule="alerts_resolved", reason="all alerts resolved by themselves")
+
+
+def fleet_view(connection: Connection, resource: Resource, now: float) -> FleetView:
+    """What the safety rules ask of the fleet."""
+    recent = connection.execute(
+        select(func.count(), func.min(journal.c.started_at)).where(
+            journal.c.resource == resource.key, journal.c.started_at > now - HOUR_SECONDS
+        )
+    ).one()
+    oldest = moment(recent[1]) if recent[1] is not None else None
+    return FleetView(_paused(connection), recent[0], oldest)
+
+
+def _against(connection: Connection, request: JournalRequest) -> Hold | Refusal | None:
+    """Why the side effect must not begin now. One snapshot: the caller's transaction."""
+    row = incident_row(connection, request.incident_id)
+    now = stamp(request.now)
+    if row is None or row.holder != request.holder or (row.lease_until or 0) <= now:
+        holder = row.holder if row is not None else "nobody"
+        return Refusal("lease_lost", f"the lease is held by {holder}, not by {request.holder}, or has run out")
+    if not request.undo and (said := stop(connection, request.incident_id)):
+        return Refusal(said.rule, said.reason)
+    if paused := _paused(connection):
+        return Hold("paused", f"repairs are paused: {paused}", request.now + PAUSED_LOOK_AGAIN)
+    if request.approval_needed and not _approved(connection, request):
+        return Refusal("not_approved", f"no valid approval of plan {request.plan_fingerprint}")
+    for target in request.touches:
+        owner = connection.execute(select(leases.c.incident_id).where(leases.c.target == target)).scalar()
+        if owner not in (None, request.incident_id):
+            other = incident_row(connection, owner)
+            number = other.number if other is not None else "?"
+            return Hold("leased", f"{target} is held by incident #{number}", request.now + LEASED_LOOK_AGAIN)
+        upsert(connection, leases, {"target": target, "incident_id": request.incident_id}, ("target",))
+    return None
+
+
+def _approved(connection: Connection, request: JournalRequest) -> bool:
+    found = connection.execute(
+        select(func.count()).where(
+            approvals.c.incident_id == request.incident_id,
+            approvals.c.plan_fingerprint == request.plan_fingerprint,
+            approvals.c.decision.in_(("approve", "edit")),
+        )
+    ).scalar_one()
+    return bool(found)
+
+
+def _paused(connection: Connection) -> str | None:
+    row = connection.execute(select(switches).where(switches.c.name == "pause")).first()
+    return None if row is None else f"by {row.by}" + (f": {row.reason}" if row.reason else "")
+
+
+def _begun(row: Row[Any]) -> AlreadyStarted:
+    result = ActionResult.model_validate(row.result) if row.result else None
+    return AlreadyStarted(moment(row.started_at), moment(row.deadline_at), row.baseline, result)
