@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 log = logging.getLogger("selfheal.queue")
@@ -29,6 +30,8 @@ class HealQueue:
         self._run_leg = run_leg
         self._concurrency = worker_concurrency
         self._running: set[str] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closing = False
         self._dbos: Any = None
         self._queue: Any = None
@@ -75,12 +78,12 @@ class HealQueue:
         from dbos import SetEnqueueOptions, SetWorkflowID
 
         if len(self._running) < self._concurrency:
-            self._running.add(name)
+            self._begin(name)
             try:
                 with SetWorkflowID(name):
                     await self._dbos.start_workflow_async(self._workflow, incident_id, leg)
             except BaseException:
-                self._running.discard(name)
+                self._end(name)
                 raise
             return
         with SetWorkflowID(name), SetEnqueueOptions(queue_partition_key=resource_key[:200]):
@@ -88,23 +91,30 @@ class HealQueue:
 
     async def _run(self, incident_id: str, leg: int) -> None:
         name = f"{incident_id}:{leg}"
-        self._running.add(name)
+        self._begin(name)
         try:
             await self._run_leg(incident_id, leg)
         except Exception:
             log.exception("leg %s ended in an error that its runner did not tell", name)
         finally:
-            self._running.discard(name)
+            self._end(name)
+
+    def _begin(self, name: str) -> None:
+        self._running.add(name)
+        self._idle.clear()
+
+    def _end(self, name: str) -> None:
+        self._running.discard(name)
+        if not self._running:
+            self._idle.set()
 
     async def close(self, drain_seconds: float) -> None:
         """Take no more, wait for what runs (bounded), and let go of the engine."""
         self._closing = True
         if self._dbos is None:
             return
-        loop = asyncio.get_running_loop()
-        until = loop.time() + drain_seconds
-        while self._running and loop.time() < until:
-            await asyncio.sleep(0.05)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), drain_seconds)
         await asyncio.to_thread(self._dbos.destroy, destroy_registry=True)
         self._dbos = None
 

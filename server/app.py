@@ -1,0 +1,84 @@
+"""The FastAPI application: routes and the order in which a request is looked at (token, size, then content)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBasic, HTTPBearer
+
+from server.auth import RequireToken
+from server.bodies import BodyLimit
+from server.errors import explain_errors
+from server.incidents_api import incident_routes
+from server.operations_api import operation_routes
+from server.services import Changes, Load, Runtime, Services
+from server.webhooks import webhook_routes
+
+log = logging.getLogger("selfheal.server")
+
+DESCRIPTION = """Agents that repair infrastructure on Prometheus alerts.
+
+Every path but `/healthz` and `/readyz` wants a token, as `Authorization: Bearer …` or as the password of basic
+authentication: the webhook's for `/webhooks/`, the operator's for everything. Errors are `{"error", "field"?, "remedy"?}`.
+"""
+
+# Only told in the OpenAPI page: the check itself is RequireToken's, before any route is looked up.
+_SCHEMES = [
+    Security(HTTPBearer(auto_error=False, description="The operator's token, or the webhook's for /webhooks/.")),
+    Security(HTTPBasic(auto_error=False, description="Any user; the token as the password.")),
+]
+
+
+def create_app(services: Services, load: Load, on_broken: Callable[[], None] | None = None) -> FastAPI:
+    """The application. `load` brings up what heals, behind the open port; `on_broken` is called if it can't."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        leave = asyncio.Event()
+        heals = asyncio.create_task(_keep_loaded(services, load, leave, on_broken), name="self-heal runtime")
+        try:
+            yield
+        finally:
+            leave.set()
+            with suppress(Exception):  # Told when it happened; the store must still be closed.
+                await heals
+            await services.store.close()
+
+    app = FastAPI(
+        title="Self-Heal",
+        description=DESCRIPTION,
+        version="0.1.0",
+        lifespan=lifespan,
+        dependencies=_SCHEMES,
+        redoc_url=None,
+    )
+    explain_errors(app)
+    app.include_router(webhook_routes(services))
+    app.include_router(incident_routes(services, Changes(services.store)))
+    app.include_router(operation_routes(services))
+    app.add_middleware(BodyLimit, max_bytes=services.settings.limits.max_body_bytes)
+    app.add_middleware(RequireToken, tokens=services.tokens)
+    return app
+
+
+async def _keep_loaded(
+    services: Services, load: Load, leave: asyncio.Event, on_broken: Callable[[], None] | None
+) -> None:
+    try:
+        async with load(services) as runtime:
+            services.runtime = runtime
+            log.info("ready to heal: %d resources declared", len(services.resources))
+            await leave.wait()
+            services.runtime = None
+    except Exception as error:
+        services.broken = f"{type(error).__name__}: {error}"
+        log.exception("the part that heals could not be started or stopped")
+        if on_broken is not None:
+            on_broken()
+
+
+__all__ = ["Runtime", "create_app"]

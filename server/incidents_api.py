@@ -1,0 +1,181 @@
+"""Incidents over HTTP: reading them, following them live, and what people decide about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from graph.records import OutcomeStatus, PlanStep
+from server.bodies import StrictRoute
+from server.editing import edited_plan
+from server.errors import ApiError, Problem, not_found
+from server.services import Changes, Services
+from server.store import Conflict, NotFound
+
+PHASES = ("queued", "running", "waiting", "waiting_approval", "escalated", "declined", "closed")
+STATUSES = tuple(dict.fromkeys((*PHASES, *get_args(OutcomeStatus))))
+POLL_SECONDS = 1.0
+MAX_WAIT_SECONDS = 30.0
+
+_REFERENCE = re.compile(r"[0-9]{1,15}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ANSWERS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (401, 404, 409, 422)}
+
+
+class By(BaseModel):
+    """Who asks, and why; both are recorded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: str = Field(default="operator", max_length=200)
+    comment: str = Field(default="", max_length=2000)
+
+
+class EditedPlan(BaseModel):
+    """The steps wanted instead. Of each, action and params count; commands, risk and undo are worked out anew."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    steps: tuple[PlanStep, ...] = Field(min_length=1, max_length=20)
+
+
+class Decision(By):
+    """The answer to a waiting plan, bound to its `plan_fingerprint`."""
+
+    decision: Literal["approve", "edit", "reject"]
+    plan_fingerprint: str = Field(max_length=64)
+    plan: EditedPlan | None = None
+
+
+def incident_routes(services: Services, changes: Changes) -> APIRouter:
+    """Everything under `/api/incidents`."""
+    router = APIRouter(prefix="/api/incidents", route_class=StrictRoute, tags=["incidents"], responses=_ANSWERS)
+    store = services.store
+
+    @router.get("", summary="List incidents, newest first")
+    async def incidents(
+        status: str | None = None,
+        resource: Annotated[str | None, Query(max_length=3300)] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+    ) -> dict[str, Any]:
+        """`status` is a phase or an outcome; `resource` an id or `Kind/id`; `cursor` the last page's `next_cursor`."""
+        if status is not None and status not in STATUSES:
+            raise ApiError(422, f"status: {status!r:.60} is unknown", "status", f"use one of {', '.join(STATUSES)}")
+        page = await store.incidents(status, resource, limit, cursor)
+        return {"incidents": page.items, "next_cursor": page.next_cursor}
+
+    @router.get("/{reference}", summary="The whole record of one incident, by id or number")
+    async def incident(reference: str) -> dict[str, Any]:
+        return await _record(services, reference)
+
+    @router.get("/{reference}/events", summary="Follow a heal: answers once its timeline or phase has changed")
+    async def events(
+        reference: str,
+        seen: Annotated[str, Query(max_length=64)] = "",
+        wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0.0,
+    ) -> dict[str, Any]:
+        """Give `seen` the last answer's `token`; answers at once where it is another, else after `wait` seconds."""
+        left = wait
+        while True:
+            answer = _events(await _record(services, reference))
+            if answer["token"] != seen or left <= 0:
+                return answer
+            pause = min(POLL_SECONDS, left)
+            await changes.wait(answer["id"], pause)
+            left -= pause
+
+    @router.get(
+        "/{reference}/evidence/{evidence_id}", summary="The whole (redacted) answer behind one piece of evidence"
+    )
+    async def raw_evidence(reference: str, evidence_id: str) -> dict[str, str]:
+        record = await _record(services, reference)
+        raw = await store.raw(f"{record['id']}/{evidence_id:.50}")
+        if raw is None:
+            remedy = "the record's `evidence` lists what there is"
+            raise ApiError(404, f"#{record['number']} has no whole answer {evidence_id!r:.60}", "evidence_id", remedy)
+        return {"id": record["id"], "evidence_id": evidence_id, "raw": raw}
+
+    _decisions(router, services)
+    return router
+
+
+def _decisions(router: APIRouter, services: Services) -> None:
+    store = services.store
+
+    @router.post("/{reference}/decision", summary="Approve, edit or reject the waiting plan")
+    async def decide(reference: str, body: Decision) -> dict[str, Any]:
+        """409 where the plan changed, expired or is not waiting; 422 for an invalid edit, naming step and field."""
+        incident_id = await _id(services, reference)
+        plan = await edited_plan(services, incident_id, body.plan.steps if body.plan else None, body.decision, body.by)
+        with _explained():
+            await store.decide(incident_id, body.decision, body.plan_fingerprint, body.by, body.comment, plan)
+        fingerprint = plan.plan_fingerprint if plan else body.plan_fingerprint
+        return {"id": incident_id, "decision": body.decision, "plan_fingerprint": fingerprint}
+
+    @router.post("/{reference}/cancel", summary="Stop a heal between side effects; says what can't be stopped")
+    async def cancel(reference: str, body: By | None = None) -> dict[str, Any]:
+        incident_id = await _id(services, reference)
+        with _explained():
+            said = await store.cancel(incident_id, _who(body).by)
+        return {"id": incident_id, "said": said}
+
+    @router.post("/{reference}/retry", summary="Try an escalated or declined incident again")
+    async def retry(reference: str, body: By | None = None) -> dict[str, Any]:
+        incident_id = await _id(services, reference)
+        with _explained():
+            await store.retry(incident_id, _who(body).by)
+        return {"id": incident_id, "said": "queued to be tried again"}
+
+    @router.post(
+        "/{reference}/close", summary="Close an escalated or declined incident, so that it lets go of its resource"
+    )
+    async def close(reference: str, body: By | None = None) -> dict[str, Any]:
+        incident_id = await _id(services, reference)
+        with _explained():
+            await store.close_incident(incident_id, _who(body).by, _who(body).comment)
+        return {"id": incident_id, "said": "closed"}
+
+
+class _explained:
+    """Turns what the store says no with into answers."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, NotFound):
+            raise ApiError(404, str(error), "id", "list them with GET /api/incidents") from error
+        if isinstance(error, Conflict):
+            remedy = "read the incident again: its phase and waiting_for say what can be done"
+            raise ApiError(409, str(error), remedy=remedy) from error
+
+
+def _who(body: By | None) -> By:
+    return body or By()
+
+
+async def _id(services: Services, reference: str) -> str:
+    found = await services.store.incident_id(reference) if _REFERENCE.fullmatch(reference) else None
+    if found is None:
+        raise not_found(reference)
+    return found
+
+
+async def _record(services: Services, reference: str) -> dict[str, Any]:
+    record = await services.store.incident(reference) if _REFERENCE.fullmatch(reference) else None
+    if record is None:
+        raise not_found(reference)
+    return record
+
+
+def _events(record: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("id", "number", "title", "phase", "outcome", "wait_reason", "wake_at", "received_at", "timeline")
+    told = {name: record.get(name) for name in names}
+    token = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return {"token": token, **told}

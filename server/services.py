@@ -1,0 +1,85 @@
+"""What the HTTP side is given: the light parts that are there at once, and the heavy ones that are loaded behind.
+
+The port opens before the queue, the graphs and the clients are imported, as an alert that comes in these first seconds
+only needs the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from graph.kind import ResourceKind
+from graph.ports import Actions
+from graph.records import Alert, Policy, Resource
+from graph.rules.classify import Placed, place
+from server.auth import Tokens
+from server.metrics import Metrics
+from server.settings import Settings
+from server.store import Store
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The heavy parts, once loaded: what an edited plan is completed with, and whether the queue works."""
+
+    actions: Actions
+    usable: Callable[[], str | None]
+    """Why the queue is not usable, or None where it is."""
+
+
+@dataclass
+class Services:
+    """One server's parts. `runtime` is None until it is loaded; `broken` says why it could not be."""
+
+    settings: Settings
+    store: Store
+    tokens: Tokens
+    kinds: Mapping[str, ResourceKind]
+    policies: tuple[Policy, ...] = ()
+    metrics: Metrics = field(default_factory=Metrics)
+    runtime: Runtime | None = None
+    broken: str | None = None
+
+    def __post_init__(self) -> None:
+        self._resources = {(item.kind, item.id): item for item in self.settings.resources}
+
+    @property
+    def resources(self) -> Mapping[tuple[str, str], Resource]:
+        return self._resources
+
+    def place(self, alert: Alert) -> Placed:
+        """Where an alert belongs, among the kinds and resources declared."""
+        return place(alert, self.kinds, self._resources)
+
+
+Load = Callable[[Services], AbstractAsyncContextManager[Runtime]]
+"""Brings the runtime up and, on leaving, down: drains what runs."""
+
+
+class Changes:
+    """Wakes those who wait for something to happen to an incident. Only for this process: others poll as well."""
+
+    def __init__(self, store: Store) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        store.listen(self._changed)
+
+    def _changed(self, incident_id: str) -> None:
+        for event in self._waiting.get(incident_id, ()):
+            event.set()
+
+    async def wait(self, incident_id: str, seconds: float) -> None:
+        """Return at the next change, or after so many seconds."""
+        event = asyncio.Event()
+        self._waiting.setdefault(incident_id, set()).add(event)
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._waiting[incident_id].discard(event)
+            if not self._waiting[incident_id]:
+                del self._waiting[incident_id]

@@ -1,0 +1,260 @@
+"""One settings model, from selfheal.yaml and `SELFHEAL_…` variables: the only reader of both.
+
+A wrong key must stop the start rather than be ignored, because a misspelt safety setting is a missing one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from graph.ports import HealSettings
+from graph.records import Resource
+from server.settings_errors import ConfigError, problems_of
+from server.yaml_file import read_yaml
+
+CONFIG_VARIABLE = "SELFHEAL_CONFIG"
+DEFAULT_CONFIG = "selfheal.yaml"
+PREFIX = "SELFHEAL_"
+MEBIBYTE = 1024 * 1024
+OWN_VARIABLES = frozenset({CONFIG_VARIABLE, "SELFHEAL_SERVER", "SELFHEAL_STUDIO_EXECUTE"})
+"""Variables of ours that are no settings."""
+
+
+class Section(BaseModel):
+    """One block of the file: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listen(Section):
+    """Where `serve` listens. Loopback unless told otherwise: a reverse proxy should bring TLS."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8780, ge=0, le=65535)
+
+
+class PrometheusSettings(Section):
+    url: str = "http://127.0.0.1:9090"
+    timeout_seconds: float = Field(default=5.0, gt=0, le=300)
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: str) -> str:
+        return _http_url(url).rstrip("/")
+
+
+class LlmSettings(Section):
+    """An OpenAI-compatible model. Without this block the runbook reasoner works alone."""
+
+    model: str = Field(min_length=1)
+    base_url: str | None = None
+    structured_output: Literal["auto", "json_schema", "function_calling", "json_mode"] = "auto"
+    timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+    max_output_tokens: int = Field(default=2000, ge=64)
+    api_key: SecretStr | None = None
+    """Better left to the variable OPENAI_API_KEY, which is taken where this is absent."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        return None if url is None else _http_url(url)
+
+
+class TokenFile(Section):
+    """A file with one token, made on first start (mode 0600) where it is absent."""
+
+    token_file: Path
+
+
+class NotifySettings(Section):
+    """Where escalations and wanted approvals are posted, as JSON."""
+
+    url: str
+    token_file: Path | None = None
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: str) -> str:
+        return _http_url(url)
+
+
+class Healing(Section):
+    """How heals behave. All times in seconds."""
+
+    soak_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    verify_timeout_seconds: float = Field(default=180.0, gt=0, le=86_400)
+    verify_interval_seconds: float = Field(default=2.0, ge=0.1, le=600)
+    approval_timeout_seconds: float = Field(default=3600.0, gt=0, le=30 * 86_400)
+    max_actions_per_hour: int = Field(default=12, ge=0, le=10_000)
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _time_to_soak(self) -> Self:
+        if self.verify_timeout_seconds <= self.soak_seconds:
+            raise ValueError(
+                f"verify_timeout_seconds ({self.verify_timeout_seconds:g}) must exceed soak_seconds "
+                f"({self.soak_seconds:g}), or no repair could ever be seen to hold: raise the first or lower the second"
+            )
+        return self
+
+
+class Limits(Section):
+    max_body_bytes: int = Field(default=MEBIBYTE, ge=1024, le=64 * MEBIBYTE)
+    max_queued: int = Field(default=10_000, ge=1)
+    """Open, unstarted incidents beyond which the webhook answers 503, for Alertmanager to retry."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. Paths are absolute once loaded."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null"
+    )
+
+    database_url: str = "sqlite:///selfheal.db"
+    listen: Listen = Listen()
+    prometheus: PrometheusSettings = PrometheusSettings()
+    llm: LlmSettings | None = None
+    webhook: TokenFile = TokenFile(token_file=Path("webhook.token"))
+    operator: TokenFile = TokenFile(token_file=Path("operator.token"))
+    resources: tuple[Resource, ...] = ()
+    policies: Path | tuple[Any, ...] = ()
+    """The policies themselves, or the path of a JSON file with them; read by `server.policies`."""
+    notify: NotifySettings | None = None
+    healing: Healing = Healing()
+    limits: Limits = Limits()
+    worker_concurrency: int = Field(default=8, ge=1, le=256)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file, whose content comes as init arguments."""
+        return env_settings, init_settings
+
+    @field_validator("policies", mode="before")
+    @classmethod
+    def _path_or_list(cls, given: Any) -> Any:
+        if given is None:
+            return ()
+        if isinstance(given, dict):
+            given = given.get("policies", [given])
+        if isinstance(given, str | Path):
+            return Path(given)
+        if isinstance(given, list | tuple):
+            return tuple(given)
+        raise ValueError("must be a list of policies, or the path of a JSON file with one")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "postgresql://", "postgresql+")):
+            raise ValueError("must start with sqlite:/// or postgresql://, e.g. sqlite:///selfheal.db")
+        return url
+
+    @field_validator("resources")
+    @classmethod
+    def _unique_resources(cls, resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
+        seen: dict[str, int] = {}
+        for index, resource in enumerate(resources):
+            if resource.key in seen:
+                raise ValueError(
+                    f"resources[{index}] declares {resource.key} again, after resources[{seen[resource.key]}]: "
+                    "remove one of them, or give it another id"
+                )
+            seen[resource.key] = index
+        return resources
+
+    @property
+    def heal_settings(self) -> HealSettings:
+        return HealSettings(**self.healing.model_dump())
+
+    @property
+    def server_url(self) -> str:
+        """Where the CLI of this machine reaches `serve`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.listen.host, self.listen.host)
+        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.listen.port}"
+
+
+def load(path: str | Path | None = None) -> Settings:
+    """Read the settings; `path` wins over SELFHEAL_CONFIG, which wins over ./selfheal.yaml.
+
+    Raises ConfigError, which names the key and the remedy for every problem there is.
+    """
+    file = Path(path or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG).expanduser().absolute()
+    content = read_yaml(file)
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        raise ConfigError(str(file), problems_of(error, Settings)) from error
+    except SettingsError as error:
+        raise ConfigError("environment", [f"{error}: give the value as JSON"]) from error
+    return _resolved(settings, file.parent)
+
+
+def unknown_variables() -> list[str]:
+    """`SELFHEAL_…` variables that set nothing. Only told, not refused: Kubernetes makes such for a service so named."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    return sorted(
+        name
+        for name in os.environ
+        if name.upper().startswith(PREFIX) and name not in OWN_VARIABLES and name.upper().split("__")[0] not in known
+    )
+
+
+def _resolved(settings: Settings, folder: Path) -> Settings:
+    """Relative paths belong to the file that names them, not to wherever the process was started."""
+
+    def absolute(path: str | Path) -> Path:
+        return (folder / Path(path).expanduser()).absolute()
+
+    def at(section: TokenFile) -> TokenFile:
+        return section.model_copy(update={"token_file": absolute(section.token_file)})
+
+    changes: dict[str, Any] = {
+        "database_url": _absolute_sqlite(settings.database_url, absolute),
+        "webhook": at(settings.webhook),
+        "operator": at(settings.operator),
+        "resources": tuple(_reached(resource, absolute) for resource in settings.resources),
+    }
+    if isinstance(settings.policies, Path):
+        changes["policies"] = absolute(settings.policies)
+    if settings.notify and settings.notify.token_file:
+        changes["notify"] = settings.notify.model_copy(update={"token_file": absolute(settings.notify.token_file)})
+    if settings.llm and settings.llm.api_key is None and (key := os.environ.get("OPENAI_API_KEY")):
+        changes["llm"] = settings.llm.model_copy(update={"api_key": SecretStr(key)})
+    return settings.model_copy(update=changes)
+
+
+def _reached(resource: Resource, absolute: Callable[[str], Path]) -> Resource:
+    if resource.ssh is None:
+        return resource
+    paths = {name: str(absolute(getattr(resource.ssh, name))) for name in ("key_file", "known_hosts")}
+    return resource.model_copy(update={"ssh": resource.ssh.model_copy(update=paths)})
+
+
+def _absolute_sqlite(url: str, absolute: Callable[[str], Path]) -> str:
+    path = url.removeprefix("sqlite:///")
+    if path == url or path in ("", ":memory:"):
+        return url
+    return f"sqlite:///{absolute(path)}"
+
+
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL such as http://127.0.0.1:9090")
+    return url

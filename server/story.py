@@ -1,0 +1,222 @@
+"""An incident's record as a story for a terminal: what broke, how we know, what was done, that it holds.
+
+Everything here may stem from hostile telemetry, so all text is stripped of control characters and none is markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+COLOURS = {
+    "mitigated": "green",
+    "self_resolved": "green",
+    "escalated": "red",
+    "declined": "yellow",
+    "waiting_approval": "yellow",
+    "succeeded": "green",
+    "pass": "green",
+    "fail": "red",
+    "failed": "red",
+    "refused": "yellow",
+    "unknown": "yellow",
+    "pending": "yellow",
+}
+Record = Mapping[str, Any]
+
+
+def story(record: Record) -> RenderableType:
+    """The whole story of one incident, as `GET /api/incidents/{id}` gives it."""
+    parts: list[RenderableType] = [_summary(record)]
+    if timeline := record.get("timeline"):
+        parts += [Text(), *timeline_lines(timeline, start_of(record))]
+    return Panel(Group(*parts), title=_title(record), title_align="left", border_style=_colour(state_of(record)))
+
+
+def listing(records: Iterable[Record]) -> RenderableType:
+    """One line an incident, newest first as given."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("#", "received (UTC)", "resource", "state", "what"):
+        table.add_column(heading, overflow="fold")
+    for record in records:
+        state = state_of(record)
+        received = _time(record.get("received_at"))
+        outcome = record.get("outcome") or {}
+        what = (record.get("diagnosis") or {}).get("summary") or outcome.get("reason") or record.get("title", "")
+        table.add_row(
+            Text(str(record.get("number", "?"))),
+            Text(f"{received:%m-%d %H:%M:%S}" if received else "?"),
+            Text(plain(f"{record.get('resource_kind')}/{record.get('resource_id')}", 60)),
+            Text(plain(state), _colour(state)),
+            Text(plain(what, 100)),
+        )
+    return table
+
+
+def timeline_lines(entries: Sequence[Record], start: datetime | None) -> Iterator[Text]:
+    """`+0.3s  diagnose  suspects process_crashed: …  (runbook)`, one an entry."""
+    for entry in entries:
+        yield timeline_line(entry, start)
+
+
+def timeline_line(entry: Record, start: datetime | None) -> Text:
+    at = _time(entry.get("at"))
+    line = Text()
+    line.append(f"{_since(start, at):>9}  ", "cyan")
+    line.append(f"{plain(entry.get('node', '')):<15} ", "bold")
+    line.append(plain(entry.get("sentence", ""), 600))
+    author = plain(entry.get("author", ""), 60)
+    if author and author != "self-heal":
+        line.append(f"  ({author})", "dim")
+    return line
+
+
+def state_of(record: Record) -> str:
+    """The outcome where there is one, else the phase."""
+    return str((record.get("outcome") or {}).get("status") or record.get("phase") or "unknown")
+
+
+def start_of(record: Record) -> datetime | None:
+    return _time(record.get("received_at"))
+
+
+def plan_lines(plan: Record) -> Iterator[Text]:
+    """A plan's steps as they would run, with their risk."""
+    for index, step in enumerate(plan.get("steps") or (), 1):
+        line = Text(f"{index}. {plain(step.get('rendered') or step.get('action'), 400)}")
+        line.append(f"  {plain(step.get('risk', ''))}", "yellow")
+        yield line
+        if why := plain(step.get("why", ""), 200):
+            yield Text(f"   {why}", "dim")
+
+
+def plain(value: object, limit: int = 300) -> str:
+    """One line of printable characters: nothing a terminal would obey."""
+    text = " ".join(str(value if value is not None else "").split())
+    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def duration(seconds: float) -> str:
+    """`0.42 s`, `12.3 s`, `4 min 05 s`, `3 h 20 min`."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _title(record: Record) -> Text:
+    state = state_of(record)
+    title = Text(f" #{record.get('number', '?')} {plain(record.get('title', ''), 120)} — ")
+    title.append(plain(state.replace("_", " ")), f"bold {_colour(state)}")
+    times = (record.get("outcome") or {}).get("times") or {}
+    ended, start = _time(times.get("verified") or times.get("closed")), start_of(record)
+    if ended and start:
+        title.append(f" after {duration(max(0.0, (ended - start).total_seconds()))}")
+    return title.append(" ")
+
+
+def _summary(record: Record) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for heading, lines in (
+        ("What broke", _broke(record)),
+        ("How we know", _known(record)),
+        ("What was done", _done(record)),
+        ("That it holds", _holds(record)),
+        ("Now", _now(record)),
+    ):
+        found = list(lines)
+        if found:
+            table.add_row(heading, Group(*found))
+    return table
+
+
+def _broke(record: Record) -> Iterator[Text]:
+    diagnosis = record.get("diagnosis")
+    if diagnosis:
+        line = Text(plain(diagnosis.get("summary")))
+        cause, sure = plain(diagnosis.get("suspected_cause")), float(diagnosis.get("confidence") or 0)
+        yield line.append(f"  ({cause}, {sure:.0%} sure, says {plain(diagnosis.get('author')) or '?'})", "dim")
+    else:
+        yield Text(plain(record.get("title", "")))
+
+
+def _known(record: Record) -> Iterator[Text]:
+    cited = set((record.get("diagnosis") or {}).get("evidence_ids") or ())
+    for item in record.get("evidence") or ():
+        if item.get("id") in cited:
+            line = Text(f"{plain(item.get('id'))} {plain(item.get('source'))}: ", "dim")
+            yield line.append(plain(item.get("text"), 240), "not dim")
+
+
+def _done(record: Record) -> Iterator[Text]:
+    for action in record.get("actions") or ():
+        status = str(action.get("status") or "unknown")
+        line = Text("undo: " if action.get("undo") else "")
+        line.append(plain(action.get("rendered") or action.get("action"), 300))
+        line.append(f"  {plain(status)}", _colour(status))
+        started, finished = _time(action.get("started_at")), _time(action.get("finished_at"))
+        if started and finished:
+            line.append(f" in {duration((finished - started).total_seconds())}", "dim")
+        if status not in ("succeeded", "pending") and action.get("output"):
+            line.append(f": {plain(action['output'], 200)}")
+        yield line
+
+
+def _holds(record: Record) -> Iterator[Text]:
+    verification = record.get("verification")
+    if not verification:
+        return
+    for criterion in verification.get("criteria") or ():
+        status = str(criterion.get("status"))
+        line = Text(f"{plain(criterion.get('name'))}: {plain(criterion.get('before') or '?', 100)} → ")
+        yield line.append(plain(criterion.get("after") or "?", 100), _colour(status))
+    yield Text(plain(verification.get("reason")), "dim")
+
+
+def _now(record: Record) -> Iterator[Text]:
+    outcome = record.get("outcome")
+    if outcome:
+        if outcome.get("status") != "mitigated":
+            yield Text(plain(outcome.get("reason"), 500))
+        return
+    if record.get("phase") == "waiting_approval" and record.get("plan"):
+        gate = record.get("gate") or {}
+        yield Text(f"waits for a human, because {plain(gate.get('reason')) or 'policy says so'}", "yellow")
+        yield from plan_lines(record["plan"])
+        number = record.get("number")
+        yield Text(f"selfheal approve {number}   or   selfheal reject {number}", "bold")
+        return
+    yield Text(plain(str(record.get("phase", "")).replace("_", " ")))
+
+
+def _since(start: datetime | None, at: datetime | None) -> str:
+    if start is None or at is None:
+        return "?"
+    seconds = (at - start).total_seconds()
+    if abs(seconds) < 600:
+        return f"{seconds:+.2f}s"
+    return f"{'+' if seconds >= 0 else '-'}{duration(abs(seconds)).replace(' ', '')}"
+
+
+def _time(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(str(value)) if value else None
+    except ValueError:
+        return None
+
+
+def _colour(status: str) -> str:
+    return COLOURS.get(status, "default")
