@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -117,6 +118,8 @@ class HealQueue:
             await asyncio.wait_for(self._idle.wait(), drain_seconds)
         await asyncio.to_thread(self._dbos.destroy, destroy_registry=True)
         self._dbos = None
+        # The engine made its own pool the loop's default and has shut it down; others still need one.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="default"))
 
 
 def _import_dbos() -> Any:
