@@ -7,15 +7,17 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI, Security
+from fastapi import FastAPI, Request, Response, Security
 from fastapi.security import HTTPBasic, HTTPBearer
+from sqlalchemy.exc import OperationalError
 
 from server.auth import RequireToken
 from server.bodies import BodyLimit
-from server.errors import explain_errors
+from server.errors import explain_errors, unavailable
 from server.incidents_api import incident_routes
 from server.operations_api import operation_routes
-from server.services import Changes, Load, Runtime, Services
+from server.services import Changes, Load, Services
+from server.store import StoreError
 from server.webhooks import webhook_routes
 
 log = logging.getLogger("selfheal.server")
@@ -23,7 +25,8 @@ log = logging.getLogger("selfheal.server")
 DESCRIPTION = """Agents that repair infrastructure on Prometheus alerts.
 
 Every path but `/healthz` and `/readyz` wants a token, as `Authorization: Bearer …` or as the password of basic
-authentication: the webhook's for `/webhooks/`, the operator's for everything. Errors are `{"error", "field"?, "remedy"?}`.
+authentication: the webhook's for `/webhooks/`, the operator's for everything.
+Errors are `{"error", "field"?, "remedy"?}`.
 """
 
 # Only told in the OpenAPI page: the check itself is RequireToken's, before any route is looked up.
@@ -57,12 +60,19 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
         redoc_url=None,
     )
     explain_errors(app)
+    for failure in (StoreError, OperationalError):  # The second is what a read raises when the database is away.
+        app.add_exception_handler(failure, _store_failed)
     app.include_router(webhook_routes(services))
     app.include_router(incident_routes(services, Changes(services.store)))
     app.include_router(operation_routes(services))
     app.add_middleware(BodyLimit, max_bytes=services.settings.limits.max_body_bytes)
     app.add_middleware(RequireToken, tokens=services.tokens)
     return app
+
+
+async def _store_failed(request: Request, error: Exception) -> Response:
+    said = str(error.orig) if isinstance(error, OperationalError) else str(error)
+    return unavailable(f"the store is not usable now: {said}"[:300]).response()
 
 
 async def _keep_loaded(
@@ -79,6 +89,3 @@ async def _keep_loaded(
         log.exception("the part that heals could not be started or stopped")
         if on_broken is not None:
             on_broken()
-
-
-__all__ = ["Runtime", "create_app"]

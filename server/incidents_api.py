@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Query
@@ -142,18 +143,16 @@ def _decisions(router: APIRouter, services: Services) -> None:
         return {"id": incident_id, "said": "closed"}
 
 
-class _explained:
+@contextmanager
+def _explained() -> Iterator[None]:
     """Turns what the store says no with into answers."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, NotFound):
-            raise ApiError(404, str(error), "id", "list them with GET /api/incidents") from error
-        if isinstance(error, Conflict):
-            remedy = "read the incident again: its phase and waiting_for say what can be done"
-            raise ApiError(409, str(error), remedy=remedy) from error
+    try:
+        yield
+    except NotFound as error:
+        raise ApiError(404, str(error), "id", "list them with GET /api/incidents") from error
+    except Conflict as error:
+        remedy = "read the incident again: its phase and waiting_for say what can be done"
+        raise ApiError(409, str(error), remedy=remedy) from error
 
 
 def _who(body: By | None) -> By:

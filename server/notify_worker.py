@@ -70,7 +70,7 @@ class NotifyWorker:
 
 
 def retry_wait(tries: int, *, permanent: bool) -> float:
-    """Seconds to wait after so many tries: 1, 2, 4 … up to an hour; at least a minute where a human must mend it first."""
+    """Seconds to wait after so many tries: 1, 2, 4 … an hour; at least a minute where a human must mend it."""
     wait = min(MAX_WAIT_SECONDS, 2.0 ** min(tries, 12))
     return max(wait, 60.0) if permanent else wait
 

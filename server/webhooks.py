@@ -9,8 +9,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from graph.records import AlertGroup
-from graph.rules.classify import MAX_LABEL_CHARS
+from graph.records import MAX_LABEL_CHARS, AlertGroup
 from server.alert_bodies import BadAlert, ReceivedGroup, read_group
 from server.bodies import StrictRoute
 from server.errors import Problem, unavailable

@@ -1,0 +1,225 @@
+"""Records → prompt text. What is the same for every incident of a kind comes first, so that servers can cache it; what
+came from outside comes last, fenced as data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from agents.reasoning.text import clean, clip, shorten
+from graph.kind import ActionSpec, Cause, ResourceKind
+from graph.ports import DiagnosisRequest, PlanRequest
+from graph.records import Attempt, Diagnosis, Evidence, Incident, Resource
+
+PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
+EVIDENCE_CHARS = 16_000
+"""For all evidence together, shared evenly: about 4k tokens."""
+MAX_ITEM_CHARS = 2_400
+MIN_ITEM_CHARS = 200
+ALERT_CHARS = 600
+MAX_ALERTS = 5
+MAX_OBJECTIONS = 4
+
+_FRONT_MATTER = re.compile(r"\A---\nversion: (?P<version>\S+)\n---\n(?P<body>.*)\Z", re.DOTALL)
+
+Message = tuple[str, str]
+"""Role (`system`, `human`, `ai`) and text."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A file of agents/prompts/: `name` and `version` tell which words a model was given."""
+
+    name: str
+    version: str
+    body: str
+
+
+@lru_cache
+def load_prompt(name: str) -> Prompt:
+    """Reads the file once. Raises ValueError where its front matter names no version."""
+    path = PROMPTS / f"{name}.md"
+    match = _FRONT_MATTER.match(path.read_text(encoding="utf-8"))
+    if match is None:
+        raise ValueError(f"prompt {path.name} must begin with a front matter of one line, `version: …`")
+    return Prompt(name, match["version"], match["body"].strip())
+
+
+def render_diagnosis(request: DiagnosisRequest, prompt: Prompt) -> list[Message]:
+    """The messages that ask for a diagnosis."""
+    kind = request.kind
+    system = f"{prompt.body}\n\n{_vocabulary(kind)}"
+    data = [_alerts(request.incident), _attempts(request.attempts), _evidence(request.evidence)]
+    human = [_about(request.incident), _fenced(data), "What is the suspected cause?"]
+    return [("system", system), ("human", "\n\n".join(human))]
+
+
+def render_plan(request: PlanRequest, prompt: Prompt) -> list[Message]:
+    """The messages that ask for a plan; the diagnosed cause's remedies come with their steps for this resource."""
+    system = f"{prompt.body}\n\n{_actions(request.actions)}"
+    diagnosis = request.diagnosis
+    data = [
+        _diagnosis(diagnosis),
+        _alerts(request.incident),
+        _attempts(request.attempts),
+        _evidence(_cited(request.evidence, diagnosis)),
+    ]
+    cause = request.kind.cause(diagnosis.suspected_cause)
+    human = [
+        _about(request.incident),
+        _remedies(cause, request.incident.resource, diagnosis.target) if cause else "",
+        _fenced(data),
+        _objections(request.objections),
+        "What is the plan?",
+    ]
+    return [("system", system), ("human", "\n\n".join(part for part in human if part))]
+
+
+# -- the same for every incident of a kind ------------------------------------------------------------
+
+
+def _vocabulary(kind: ResourceKind) -> str:
+    lines = [f"The resource is of kind {kind.name}: {kind.summary}.", "Declared causes:"]
+    lines += [f"- {cause.name} ({cause.issue_type}): {cause.summary}" for cause in kind.causes]
+    return "\n".join(lines)
+
+
+def _actions(actions: Sequence[ActionSpec]) -> str:
+    lines = ["Permitted actions, with their risk:"]
+    lines += [f"- {spec.name}({params_of(spec)}) [{spec.risk}]: {spec.summary}" for spec in actions]
+    return "\n".join(lines)
+
+
+def params_of(spec: ActionSpec) -> str:
+    """An action's params in a line, e.g. `unit: string, seconds?: integer (10..600)`; `?` marks optional ones."""
+    schema = spec.params.model_json_schema()
+    required = schema.get("required", [])
+    described = []
+    for name, details in schema.get("properties", {}).items():
+        mark = "" if name in required else "?"
+        described.append(f"{name}{mark}: {_type_of(details)}")
+    return ", ".join(described)
+
+
+def _type_of(details: dict[str, Any]) -> str:
+    if "enum" in details:
+        return "|".join(map(str, details["enum"]))
+    if "const" in details:
+        return str(details["const"])
+    if "anyOf" in details:
+        return "|".join(_type_of(option) for option in details["anyOf"])
+    words = str(details.get("type", "any"))
+    low, high = details.get("minimum"), details.get("maximum")
+    return f"{words} ({low}..{high})" if low is not None and high is not None else words
+
+
+# -- this incident's ----------------------------------------------------------------------------------
+
+
+def _about(incident: Incident) -> str:
+    resource = incident.resource
+    lines = [f"Incident {incident.number}: {clip(incident.resource_kind, 100)}/{clip(incident.resource_id, 200)}"]
+    lines.append(f"Alerted as: {', '.join(incident.issue_types) or 'unknown'}; began {incident.fired_at.isoformat()}")
+    if resource is not None:
+        services = ", ".join(resource.services) or "none declared"
+        checks = ", ".join(check.name for check in resource.health) or "none declared"
+        provider = resource.provider.name
+        manager = resource.service_manager.name
+        lines.append(f"Services ({manager}): {services}. Health checks: {checks}. Provider: {provider}.")
+    return "\n".join(lines)
+
+
+def _remedies(cause: Cause, resource: Resource | None, target: str | None) -> str:
+    lines = [f"Declared remedies of {cause.name}, least harmful first:"]
+    for remedy in cause.remedies:
+        if resource is None or (remedy.needs_provider and resource.provider.name == "none"):
+            lines.append(f"- {remedy.name}: not applicable, this resource has no provider")
+            continue
+        try:
+            steps = remedy.steps(resource, target)
+        except Exception as error:  # a kind may be a third party's; the model can do without the example
+            lines.append(f"- {remedy.name}: {remedy.summary} (no steps: {clip(str(error), 80)})")
+            continue
+        shown = "; ".join(f"{step.action} {_json(step.params)}" for step in steps)
+        lines.append(f"- {remedy.name}: {remedy.summary}: {shown}")
+    return clean("\n".join(lines))
+
+
+def _objections(objections: Sequence[str]) -> str:
+    if not objections:
+        return ""
+    lines = ["Your earlier answers to this were turned down:"]
+    return "\n".join(lines + [f"- {clip(objection, 300)}" for objection in objections[-MAX_OBJECTIONS:]])
+
+
+# -- data: written by others ---------------------------------------------------------------------------
+
+
+def _fenced(parts: Sequence[str]) -> str:
+    """Between lines that nobody who wrote the data could know."""
+    code = secrets.token_hex(8)
+    inside = "\n\n".join(part for part in parts if part)
+    return f"BEGIN DATA {code}\n{inside}\nEND DATA {code}"
+
+
+def _alerts(incident: Incident) -> str:
+    shown = [
+        clip(f"- {alert.name} {alert.status} {_json(alert.labels)} {_json(alert.annotations)}", ALERT_CHARS)
+        for alert in incident.alerts[-MAX_ALERTS:]
+    ]
+    more = len(incident.alerts) - len(shown)
+    return "\n".join(["Alerts:", *shown, *([f"- and {more} earlier ones"] if more else [])])
+
+
+def _diagnosis(diagnosis: Diagnosis) -> str:
+    about = f" of {clip(diagnosis.target, 200)}" if diagnosis.target else ""
+    cited = ", ".join(diagnosis.evidence_ids) or "nothing"
+    return (
+        f"Suspected cause: {diagnosis.suspected_cause}{about} (confidence {diagnosis.confidence:.2f}, by {cited}): "
+        f"{clip(diagnosis.summary, 600)}"
+    )
+
+
+def _attempts(attempts: Sequence[Attempt]) -> str:
+    if not attempts:
+        return ""
+    lines = ["Earlier attempts, none of which helped:"]
+    for attempt in attempts:
+        actions = ", ".join(attempt.actions) or "no action"
+        back = ", rolled back" if attempt.rolled_back else ""
+        ended = clip(attempt.why_ended, 200)
+        lines.append(f"- attempt {attempt.number}, {attempt.suspected_cause}: {actions}{back}: {ended}")
+    return "\n".join(lines)
+
+
+def _evidence(evidence: Sequence[Evidence]) -> str:
+    if not evidence:
+        return "Evidence: none."
+    share = max(MIN_ITEM_CHARS, min(MAX_ITEM_CHARS, EVIDENCE_CHARS // len(evidence)))
+    return "\n\n".join(["Evidence:", *(_item(item, share) for item in evidence)])
+
+
+def _item(item: Evidence, share: int) -> str:
+    """Facts before text: they are what a diagnosis rests on. Half the share each at most, where both are long."""
+    observed = item.observed_at.isoformat(timespec="seconds")
+    head = f"[{item.id}] {item.source} {item.status} at {observed}: {clip(item.asked, 160)}"
+    facts = shorten("\n".join(f"{key} = {value}" for key, value in item.facts.items()), share // 2)
+    text = shorten(item.text, share - len(facts))
+    return "\n".join(part for part in (head, facts, text) if part)
+
+
+def _cited(evidence: Sequence[Evidence], diagnosis: Diagnosis) -> list[Evidence]:
+    """What the diagnosis rests on; all, where it rests on nothing. The rest has done its work."""
+    cited = [item for item in evidence if item.id in diagnosis.evidence_ids]
+    return cited or list(evidence)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)

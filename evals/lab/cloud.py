@@ -1,0 +1,205 @@
+"""The lab's cloud: an EC2-compatible endpoint whose orders really reach the hosts and whose answers are really observed.
+
+moto's server keeps the books (instances, tags, permissions, errors for unknown ids), but moto's success proves nothing:
+it changes only its own records. So this endpoint stands in front, forwards, and also acts and probes.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlencode
+
+from evals.lab import ec2_answers
+from evals.lab.ec2_answers import Observed, refused
+from evals.lab.power import INITIALIZING, Power, ssh_greets
+
+REGION = "eu-west-1"
+_ZONE = f"{REGION}a"
+_MOTO_WAIT = 20.0
+_MOST_BODY = 1 << 20
+
+Answer = tuple[int, bytes]
+Form = Mapping[str, Sequence[str]]
+
+
+class Cloud:
+    """The endpoint on a free loopback port of the calling thread's network. `powers` is by instance id."""
+
+    def __init__(self, moto: tuple[str, int], powers: Mapping[str, Power]) -> None:
+        self._moto = moto
+        self._powers = dict(powers)
+        self._impaired_since: dict[str, datetime] = {}
+        self._server: ThreadingHTTPServer | None = None
+        self.url = ""
+
+    def up(self) -> None:
+        cloud = self
+
+        class Handler(_Handler):
+            def answer(self, body: bytes) -> Answer:
+                return cloud.answer(body, self.headers)
+
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        # handlers' threads are children of this one, and so in the same network
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True, name="lab-cloud").start()
+
+    def down(self) -> None:
+        """Stop answering. Idempotent."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
+    def answer(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """(status, XML) for one call of the EC2 Query API."""
+        form = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
+        action = form.get("Action", [""])[0]
+        ids = [i for i in _listed(form, "InstanceId") if i in self._powers]
+        special: dict[str, Callable[[], Answer]] = {
+            "RebootInstances": lambda: self._ordered(body, headers, ids, lambda p: p.reboot()),
+            "StopInstances": lambda: self._ordered(
+                body, headers, ids, lambda p: p.stop(form.get("Force", [""])[0].lower() == "true")
+            ),
+            "StartInstances": lambda: self._ordered(body, headers, ids, lambda p: p.start()),
+            "TerminateInstances": lambda: (
+                403, refused("UnauthorizedOperation", "The lab's cloud terminates no instances: their disks are all there is."),
+            ),
+            "DescribeInstances": lambda: self._described(body, headers),
+            "DescribeInstanceStatus": lambda: self._statuses(body, headers, form),
+            "GetConsoleOutput": lambda: self._console(body, headers, form),
+        }  # fmt: skip
+        return special.get(action, lambda: self._forward(body, headers))()
+
+    def _ordered(self, body: bytes, headers: Mapping[str, str], ids: Sequence[str],
+                 order: Callable[[Power], bool]) -> Answer:  # fmt: skip
+        self._sync(headers)
+        status, answer = self._forward(body, headers)
+        if status != 200:  # unknown instance, dry run …: then nothing may happen
+            return status, answer
+        for instance_id in ids:
+            power = self._powers[instance_id]
+            if not order(power):
+                return 400, refused(
+                    "IncorrectInstanceState",
+                    f"The instance '{instance_id}' is not in a state from which it can do that: {power.state()}",
+                )
+        return status, answer
+
+    def _described(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        # filters by state are applied by moto: its books must be right first
+        self._sync(headers)
+        status, answer = self._forward(body, headers)
+        if status == 200:
+            answer = ec2_answers.corrected(answer, {i: self._state(i) for i in self._powers})
+        return status, answer
+
+    def _statuses(self, body: bytes, headers: Mapping[str, str], form: Form) -> Answer:
+        self._sync(headers)
+        status, answer = self._forward(body, headers)
+        if status != 200:
+            return status, answer
+        wanted = _listed(form, "InstanceId") or list(self._powers)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            seen = list(pool.map(self._observe, [i for i in wanted if i in self._powers]))
+        if form.get("IncludeAllInstances", [""])[0].lower() != "true":
+            seen = [o for o in seen if o.state == "running"]
+        return 200, ec2_answers.instance_status(seen, _ZONE)
+
+    def _console(self, body: bytes, headers: Mapping[str, str], form: Form) -> Answer:
+        status, answer = self._forward(body, headers)
+        instance_id = form.get("InstanceId", [""])[0]
+        if status != 200 or instance_id not in self._powers:
+            return status, answer
+        text = base64.b64encode(self._powers[instance_id].machine.console()).decode()
+        return 200, ec2_answers.console_output(instance_id, text, datetime.now(UTC))
+
+    def _state(self, instance_id: str) -> Observed:
+        power = self._powers[instance_id]
+        return Observed(instance_id, power.state(), power.stopped_by == "guest")
+
+    def _observe(self, instance_id: str) -> Observed:
+        power, state = self._powers[instance_id], self._state(instance_id)
+        if state.state != "running":
+            self._impaired_since.pop(instance_id, None)
+            return Observed(
+                instance_id, state.state, state.by_guest,
+                instance_check="not-applicable", system_check="not-applicable",
+            )  # fmt: skip
+        if ssh_greets(power.machine.address):
+            self._impaired_since.pop(instance_id, None)
+            return state
+        if time.monotonic() - power.machine.booted_at < INITIALIZING:
+            return Observed(instance_id, "running", instance_check="initializing")
+        since = self._impaired_since.setdefault(instance_id, datetime.now(UTC))
+        # the system check is of what is under the host, which works: the power is on
+        return Observed(instance_id, "running", instance_check="impaired", impaired_since=since)
+
+    def _sync(self, headers: Mapping[str, str]) -> None:
+        """Tell moto of hosts that went off or on without it."""
+        for instance_id, power in self._powers.items():
+            state = power.state()
+            if state in ("running", "stopped"):
+                verb = "StartInstances" if state == "running" else "StopInstances"
+                if self._booked.get(instance_id) != state:
+                    self._forward(_form(verb, instance_id), headers)
+                    self._booked[instance_id] = state
+
+    def _forward(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        connection = http.client.HTTPConnection(*self._moto, timeout=_MOTO_WAIT)
+        kept = {k: v for k, v in headers.items() if k.lower() not in ("host", "content-length", "connection", "expect")}
+        try:
+            connection.request("POST", "/", body=body, headers=kept | {"Host": f"ec2.{REGION}.amazonaws.com"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except OSError as error:
+            return 503, refused("Unavailable", f"the lab's moto server at {self._moto} does not answer: {error}")
+        finally:
+            connection.close()
+
+
+def _form(action: str, instance_id: str) -> bytes:
+    return urlencode({"Action": action, "Version": "2016-11-15", "InstanceId.1": instance_id}).encode()
+
+
+def _listed(form: Form, name: str) -> list[str]:
+    keys = sorted((k for k in form if k.startswith(f"{name}.")), key=lambda k: int(k.rpartition(".")[2] or 0))
+    return [form[key][0] for key in keys]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # without these two every answer waits 40 ms for the client's delayed acknowledgement
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    timeout = 30
+
+    def answer(self, body: bytes) -> Answer:
+        raise NotImplementedError
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > _MOST_BODY:
+            status, answer = 413, refused("RequestTooLarge", f"{length} bytes; at most {_MOST_BODY} are taken")
+        else:
+            status, answer = self.answer(self.rfile.read(length))
+        self.send_response(status)
+        self.send_header("Content-Type", "text/xml;charset=UTF-8")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the callers log their calls."""

@@ -1,0 +1,70 @@
+"""A host's disk: a copy of the base image, mounted through a loop device of its own and made this very host's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from evals.lab import shopd
+from evals.lab.machine_commands import call
+from evals.lab.rootfs_files import NETWORK, USER
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes a copy of the base image one certain host."""
+
+    hostname: str
+    address: str
+    host_key: Path
+    authorized_key: str
+    service_port: int = 8080
+
+
+class Disk:
+    """`folder/disk.img`, mounted at `folder/root`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.image = folder / "disk.img"
+        self.root = folder / "root"
+
+    def create(self, base: Path, identity: Identity) -> None:
+        """Copy, mount and make it the host's own. Raises LabError."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        call(["cp", "--sparse=always", "--reflink=auto", str(base), str(self.image)], timeout=120)
+        # mount's own loop device goes when the mount goes
+        call(["mount", "-o", "loop,noatime", str(self.image), str(self.root)])
+        self._settle(identity)
+
+    def _settle(self, identity: Identity) -> None:
+        files = {
+            "etc/hostname": f"{identity.hostname}\n",
+            "etc/hosts": f"127.0.0.1 localhost\n{identity.address} {identity.hostname}\n",
+            "etc/machine-id": f"{uuid.uuid4().hex}\n",
+            "etc/systemd/network/10-host0.network": NETWORK.replace("ADDRESS", identity.address),
+            "etc/ssh/ssh_host_ed25519_key": identity.host_key.read_text(),
+            "etc/ssh/ssh_host_ed25519_key.pub": identity.host_key.with_suffix(".pub").read_text(),
+            f"home/{USER}/.ssh/authorized_keys": identity.authorized_key,
+            # a setting a line: the service names the line that is wrong
+            "etc/shopd.json": service_config(identity.service_port),
+        }
+        for where, text in files.items():
+            path = self.root / where
+            path.unlink(missing_ok=True)
+            path.write_text(text)
+        (self.root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
+        (self.root / "var/lib/shopd").mkdir(exist_ok=True)
+        program = self.root / "usr/local/bin/shopd"
+        shutil.copyfile(Path(shopd.__file__), program)
+        program.chmod(0o755)
+
+
+def service_config(port: int, leak_mib_per_s: int = 0) -> str:
+    """The content of /etc/shopd.json on a host."""
+    config = {"port": port, "data_dir": "/var/lib/shopd", "upstream": ""}
+    if leak_mib_per_s:
+        config["leak_mib_per_s"] = leak_mib_per_s
+    return json.dumps(config, indent=2) + "\n"

@@ -1,0 +1,37 @@
+"""The faults the lab can cause, one file each: a real one, what it should be taken for, and how to undo it.
+
+A new fault is one file with a `FAULT` and one name in `NAMES`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import cast
+
+from evals.lab.stage import Fault, LabError, SettingName
+
+NAMES = (
+    "service_killed",
+    "service_stopped",
+    "service_oom_killed",
+    "bad_config",
+    "host_hung",
+    "host_stopped",
+)
+
+
+def fault(name: str) -> Fault:
+    """The fault of that name. Raises LabError naming those there are."""
+    if name not in NAMES:
+        raise LabError(f"no fault is named {name!r}; there are {', '.join(NAMES)}")
+    if find_spec(f"{__name__}.{name}") is None:
+        raise LabError(f"fault {name} is listed but not part of this installation")
+    # on demand: some faults need what only the lab setting has
+    return cast(Fault, import_module(f"{__name__}.{name}").FAULT)
+
+
+def faults(setting: SettingName) -> tuple[Fault, ...]:
+    """The faults a setting can have, in the order of `NAMES`."""
+    present = [name for name in NAMES if find_spec(f"{__name__}.{name}")]
+    return tuple(found for found in map(fault, present) if setting in found.settings)

@@ -1,0 +1,17 @@
+"""All that this system can do to the world: the catalogue. What is not here cannot be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.actions.action import Action, ActionContext
+from tools.actions.hard_reboot import HardReboot
+from tools.actions.restart_service import RestartService
+from tools.actions.soft_reboot import SoftReboot
+from tools.actions.start_instance import StartInstance
+from tools.actions.start_service import StartService
+from tools.actions.wait import Wait
+
+CATALOG: tuple[type[Action[Any]], ...] = (RestartService, StartService, SoftReboot, HardReboot, StartInstance, Wait)
+
+__all__ = ("CATALOG", "Action", "ActionContext")

@@ -1,0 +1,106 @@
+"""What an action is: validated params, an exact rendering, fresh preconditions, one side effect, and a probe.
+
+An action never sees a model's words: its params are a pydantic model, and what it runs it has written itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from graph.kind import ActionSpec
+from graph.ports import ActionOutput, Clock, PermanentError, Probe
+from graph.records import PlanStep, Resource
+from tools.clients.providers.provider import Provider
+from tools.clients.transports import ReachableHosts
+
+
+class Params(BaseModel):
+    """Arguments of an action. Unknown ones are refused, as a model may invent them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NotAllowed(ValueError):
+    """These params must not be used on this resource: `field_name` is the param, or `action` for the action itself."""
+
+    def __init__(self, field_name: str, message: str) -> None:
+        super().__init__(message)
+        self.field_name = field_name
+
+
+@dataclass(frozen=True)
+class ActionContext:
+    """What actions are given. `marker_root` overrides where claims are kept on hosts (tests, unusual hosts)."""
+
+    hosts: ReachableHosts
+    clock: Clock
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    marker_root: str | None = None
+
+    def provider(self, resource: Resource) -> Provider | None:
+        """The provider of the resource's machine; None for hosts reached by SSH only.
+
+        Raises PermanentError for a provider that is not configured.
+        """
+        name = resource.provider.name
+        if name == "none":
+            return None
+        if name not in self.providers:
+            known = ", ".join(sorted(self.providers)) or "none"
+            raise PermanentError(f"{resource.key} names provider {name!r}; known providers: {known}")
+        return self.providers[name]
+
+
+P = TypeVar("P", bound=Params)
+
+
+class Action(ABC, Generic[P]):
+    """One declared action. The catalogue calls it with params that `admit` has passed."""
+
+    spec: ClassVar[ActionSpec]
+    params: type[P]
+
+    def __init__(self, context: ActionContext) -> None:
+        self.context = context
+
+    def admit(self, resource: Resource, params: P) -> P:
+        """The params in their one canonical form. Raises NotAllowed, saying what is allowed. No I/O."""
+        return params
+
+    @abstractmethod
+    def render(self, resource: Resource, params: P) -> str:
+        """Exactly what `run` will do to the world, as one line for people. No I/O."""
+
+    @abstractmethod
+    async def precondition(self, resource: Resource, params: P) -> str | None:
+        """Why it must not run now, judged on what is read now; or None. May raise HostUnreachable, ProviderError."""
+
+    @abstractmethod
+    async def baseline(self, resource: Resource, params: P) -> dict[str, Any]:
+        """What `probe` compares with. JSON. Never raises for a host or provider that does not answer."""
+
+    @abstractmethod
+    async def run(self, resource: Resource, params: P, key: str, first_started_at: datetime) -> ActionOutput:
+        """Do it. May raise HostUnreachable and ProviderError, whose `sent` decides between `failed` and `unknown`."""
+
+    @abstractmethod
+    async def probe(self, resource: Resource, params: P, key: str, baseline: Mapping[str, Any]) -> Probe:
+        """Whether a run of this key took effect; asked once its deadline has passed. May raise HostUnreachable and
+        ProviderError: then it is `unknown`."""
+
+    def undo(self, resource: Resource, params: P) -> PlanStep | None:
+        """The step that takes it back, where one exists."""
+        return None
+
+
+def place(resource: Resource) -> str:
+    """Where commands run, as shown before them: `selfheal@10.0.0.5:22` or `local`."""
+    if resource.transport == "local" or resource.ssh is None:
+        return "local"
+    return f"{resource.ssh.user}@{resource.address}:{resource.ssh.port}"

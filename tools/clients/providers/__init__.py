@@ -1,0 +1,45 @@
+"""Providers of machines behind one port. A new one is one file here and one line in PROVIDERS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from tools.clients.providers.ec2 import Ec2Provider
+from tools.clients.providers.none import NoProvider
+from tools.clients.providers.provider import Provider, ProviderError, ProviderStatus
+
+PROVIDERS: tuple[tuple[str, Callable[[], Provider]], ...] = (
+    ("none", NoProvider),
+    ("ec2", Ec2Provider),
+)
+
+
+class UnknownProvider(ValueError):
+    """No provider of that name is registered."""
+
+
+def make_provider(name: str) -> Provider:
+    """The provider of that name; connects to nothing yet. Raises UnknownProvider, naming the known ones."""
+    factory = dict(PROVIDERS).get(name)
+    if factory is None:
+        known = ", ".join(known_name for known_name, _ in PROVIDERS)
+        raise UnknownProvider(f"unknown provider {name!r}: known providers are {known}")
+    return factory()
+
+
+def make_providers(names: Iterable[str]) -> Mapping[str, Provider]:
+    """One provider per name. Raises UnknownProvider."""
+    return {name: make_provider(name) for name in sorted(set(names))}
+
+
+__all__ = (
+    "PROVIDERS",
+    "Ec2Provider",
+    "NoProvider",
+    "Provider",
+    "ProviderError",
+    "ProviderStatus",
+    "UnknownProvider",
+    "make_provider",
+    "make_providers",
+)

@@ -1,0 +1,37 @@
+"""All hosts behind one port, each reached the way its resource declares."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from graph.records import Resource
+from tools.clients.host import CommandResult, Hosts
+from tools.clients.local import LocalHosts
+from tools.clients.ssh import SshHosts
+
+
+class ReachableHosts(Hosts, Protocol):
+    """Hosts that also tell whether they are there at all, without logging in."""
+
+    async def answers(self, resource: Resource, timeout: float = 2.0) -> bool:
+        """Whether the host greets within `timeout` seconds. Never raises for a host that does not."""
+
+
+class TransportHosts:
+    """Sends each resource's commands over its `transport`."""
+
+    def __init__(self, ssh: ReachableHosts | None = None, local: ReachableHosts | None = None) -> None:
+        self._by_transport: dict[str, ReachableHosts] = {"ssh": ssh or SshHosts(), "local": local or LocalHosts()}
+
+    async def run(self, resource: Resource, command: str, timeout: float = 10.0) -> CommandResult:
+        """See Hosts.run."""
+        return await self._by_transport[resource.transport].run(resource, command, timeout)
+
+    async def answers(self, resource: Resource, timeout: float = 2.0) -> bool:
+        """Whether the resource's host greets within `timeout` seconds."""
+        return await self._by_transport[resource.transport].answers(resource, timeout)
+
+    async def close(self) -> None:
+        """Close every transport."""
+        await asyncio.gather(*(hosts.close() for hosts in self._by_transport.values()))

@@ -1,0 +1,68 @@
+"""What the provider says of the machine: the view from outside, which a dead host can't give."""
+
+from __future__ import annotations
+
+from graph.facts import FactValue
+from graph.ports import Finding, PermanentError
+from graph.records import Incident
+from tools.clients.providers.provider import ProviderStatus
+from tools.evidence.context import SOURCE_SECONDS, EvidenceContext, ago, asked_of, line, resource_of, text_of, whole
+
+
+class ProviderSource:
+    """One status of the instance, with checks, events and the end of its console."""
+
+    name = "provider"
+    deadline_seconds = SOURCE_SECONDS + 1
+
+    def __init__(self, context: EvidenceContext) -> None:
+        self._context = context
+
+    async def gather(self, incident: Incident) -> Finding:
+        """Facts provider.name, provider.state, provider.instance_check, provider.system_check. Raises ProviderError,
+        and PermanentError for a provider that is not configured."""
+        resource = resource_of(incident)
+        access = resource.provider
+        if access.name == "none":
+            return Finding("(no provider declared)", "the resource has no provider to ask", status="no_data")
+        provider = self._context.providers.get(access.name)
+        if provider is None:
+            known = ", ".join(sorted(self._context.providers)) or "none"
+            raise PermanentError(f"{resource.key} names provider {access.name!r}; known providers: {known}")
+        where = f"{access.instance_id}, region={access.region or 'default'}"
+        asked = asked_of(f"{access.name}: instance state, status checks, events and console of {where}")
+        status = await provider.status(resource)
+        facts: dict[str, FactValue] = {"provider.name": access.name, "provider.state": status.state}
+        if status.instance_check != "unknown":
+            facts["provider.instance_check"] = status.instance_check
+        if status.system_check != "unknown":
+            facts["provider.system_check"] = status.system_check
+        return Finding(asked, self._text(status), facts, raw=whole(_raw(status)))
+
+    def _text(self, status: ProviderStatus) -> str:
+        launched = ""
+        if status.launched_at is not None:
+            launched = f"launched {ago((self._context.clock.now() - status.launched_at).total_seconds())} ago"
+        checks = f"instance check {status.instance_check}, system check {status.system_check}"
+        console = [item for item in status.console_tail.splitlines() if item.strip()]
+        return text_of(
+            f"{status.state} {status.instance_type}".strip(),
+            checks,
+            launched,
+            line(status.state_reason, 80),
+            *(line(event, 80) for event in status.events[:2]),
+            f"console ends: {line(console[-1], 80)}" if console else "",
+        )
+
+
+def _raw(status: ProviderStatus) -> str:
+    launched = status.launched_at.isoformat() if status.launched_at else "?"
+    return "\n".join(
+        (
+            f"state {status.state} ({status.state_reason}), type {status.instance_type}, launched {launched}",
+            f"instance check {status.instance_check}, system check {status.system_check}",
+            *status.events,
+            "-- console",
+            status.console_tail,
+        )
+    )
