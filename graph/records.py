@@ -370,6 +370,8 @@ class Attempt(Record):
     suspected_cause: str
     plan_fingerprint: str
     actions: tuple[str, ...]
+    target: str | None = None
+    """What the diagnosis was about: another unit's trouble is another attempt."""
     acted: bool
     """Whether at least one action started: only then it counts against max_retries."""
     first_action_at: AwareDatetime | None = None
@@ -378,6 +380,11 @@ class Attempt(Record):
     forgiven: bool = False
     """A human asked to try again: it is remembered, but no longer counts."""
     ended_at: AwareDatetime
+
+    @property
+    def counts(self) -> bool:
+        """Whether it uses up a retry and a remedy."""
+        return self.acted and not self.forgiven
 
 
 OutcomeStatus = Literal["mitigated", "escalated", "self_resolved", "declined"]

@@ -72,7 +72,7 @@ class RunbookReasoner:
         resource = request.incident.resource
         assert cause is not None and resource is not None, "nothing_to_plan answers these"
         options, skipped = _options(cause, resource, request.diagnosis.target)
-        untried = _untried(options, cause, request.attempts)
+        untried = _untried(options, _tries(request, cause))
         left = untried[len(request.objections) :]
         if not left:
             return _exhausted(cause, request, untried, skipped)
@@ -220,10 +220,20 @@ def _options(cause: Cause, resource: Resource, target: str | None) -> tuple[list
     return options, skipped
 
 
-def _untried(options: Sequence[Option], cause: Cause, attempts: Sequence[Attempt]) -> list[Option]:
-    """Without those that an earlier attempt at this cause made. One attempt uses up one remedy only, as two remedies
-    may differ in params alone."""
-    tried = Counter(attempt.actions for attempt in attempts if attempt.suspected_cause == cause.name)
+def _tries(request: PlanRequest, cause: Cause) -> list[Attempt]:
+    """The earlier attempts at this cause, of this target, that count."""
+    target = request.diagnosis.target
+    return [
+        attempt
+        for attempt in request.attempts
+        if attempt.counts and attempt.suspected_cause == cause.name and attempt.target in (None, target)
+    ]
+
+
+def _untried(options: Sequence[Option], attempts: Sequence[Attempt]) -> list[Option]:
+    """Without those that an earlier attempt made. One attempt uses up one remedy only, as two remedies may differ in
+    params alone."""
+    tried = Counter(attempt.actions for attempt in attempts)
     left: list[Option] = []
     for option in options:
         if tried[option.actions] > 0:
@@ -237,8 +247,7 @@ def _exhausted(cause: Cause, request: PlanRequest, untried: Sequence[Option], sk
     """Why nothing is left: what was tried and how it ended, what was turned down, what does not apply."""
     tried = [
         f"{', '.join(attempt.actions) or 'nothing'} ({clip(attempt.why_ended, 80)})"
-        for attempt in request.attempts
-        if attempt.suspected_cause == cause.name
+        for attempt in _tries(request, cause)
     ]
     turned_down = [
         f"{option.remedy.name} ({clip(objection, 80)})"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from graph.nodes.wrapper import Leg
 from graph.ports import Deps, InvalidStep, PlanRequest
-from graph.records import Attempt, Plan, PlanStep, Resource
+from graph.records import Plan, PlanStep, Resource
 from graph.state import Heal, Update
 
 MAX_OBJECTIONS = 4
@@ -20,7 +20,7 @@ async def plan(heal: Heal, deps: Deps, leg: Leg) -> Update:
         return await _edited(heal, deps, resource)
     specs = deps.actions.specs(deps.kind)
     request = PlanRequest(heal.incident, deps.kind, heal.evidence, heal.diagnosis, heal.attempts, specs)
-    tried = {attempt.plan_fingerprint: attempt.number for attempt in heal.attempts if _tried(attempt)}
+    tried = {attempt.plan_fingerprint: attempt.number for attempt in heal.attempts if attempt.counts}
     while len(request.objections) < MAX_OBJECTIONS:
         draft = await deps.reasoner.plan(request)
         completed, objection = await _complete(draft, deps, resource)
@@ -33,10 +33,6 @@ async def plan(heal: Heal, deps: Deps, leg: Leg) -> Update:
     summary = f"no acceptable plan: {request.objections[-1]}"
     none = Plan(steps=(), summary=summary, author=deps.reasoner.name, attempt=heal.attempt, planned_at=deps.clock.now())
     return {"plan": none, "approval": None}
-
-
-def _tried(attempt: Attempt) -> bool:
-    return attempt.acted and not attempt.forgiven
 
 
 async def _complete(draft: Plan, deps: Deps, resource: Resource) -> tuple[Plan | None, str | None]:

@@ -18,6 +18,7 @@ async def retry(heal: Heal, deps: Deps, leg: Leg) -> Update:
         suspected_cause=heal.diagnosis.suspected_cause,
         plan_fingerprint=heal.plan.plan_fingerprint,
         actions=tuple(step.action for step in heal.plan.steps),
+        target=heal.diagnosis.target,
         acted=bool(started),
         first_action_at=min(started, default=None),
         why_ended=why_attempt_failed(heal.results, heal.verification),

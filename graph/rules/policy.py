@@ -44,7 +44,7 @@ def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterab
 
 def attempts_made(attempts: Iterable[Attempt]) -> int:
     """Attempts that count: those of which an action started. Rejections, holds and crash replays don't."""
-    return sum(attempt.acted and not attempt.forgiven for attempt in attempts)
+    return sum(attempt.counts for attempt in attempts)
 
 
 def gate(plan: Plan, autonomy: Autonomy, attempts: Sequence[Attempt], approval: Approval | None) -> Gate:
