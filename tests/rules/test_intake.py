@@ -120,9 +120,7 @@ def test_two_alerts_we_cannot_place_are_two_incidents() -> None:
         ("InstanceDown", "made_up", "service_down"),
     ],
 )
-def test_the_issue_type_comes_from_its_label_or_else_from_the_name(
-    name: str, label: str | None, expected: str
-) -> None:
+def test_the_issue_type_comes_from_its_label_or_else_from_the_name(name: str, label: str | None, expected: str) -> None:
     labels = {"alertname": name} | ({"issue_type": label} if label else {})
     assert issue_type_of(Alert(status="firing", labels=labels)) == expected
 
