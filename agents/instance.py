@@ -95,11 +95,7 @@ def process_crashed(facts: Facts, resource: Resource) -> Match | None:
         unit = state.labels["unit"]
         if state.value == "stopped" and facts.value("journal.stopped_by_request", unit=unit) is not False:
             continue
-        signs = [
-            fact
-            for name in ("unit.result", "unit.signal", "unit.exit_code", "unit.start_limit_hit")
-            for fact in facts.all(name, unit=unit)
-        ]
+        signs = _crashes(facts, unit)
         return Match(0.9, [state, *signs], f"{unit} crashed ({_how(signs)}) and is {state.value}", unit)
     return None
 
@@ -147,12 +143,18 @@ def _down_units(facts: Facts) -> Iterable[Fact]:
 def _troubled_units(facts: Facts) -> Iterable[Fact]:
     """Units that are down, or between two crashes."""
     for fact in facts.all("unit.state"):
-        crashing = fact.value == "starting" and facts.value("unit.result", unit=fact.labels["unit"]) not in (
-            None,
-            "success",
-        )
-        if fact.value in DOWN or crashing:
+        if fact.value in DOWN or (fact.value == "starting" and _crashes(facts, fact.labels["unit"])):
             yield fact
+
+
+def _crashes(facts: Facts, unit: str) -> list[Fact]:
+    """What says that the unit's last run did not end well."""
+    return [
+        fact
+        for name in ("unit.result", "unit.signal", "unit.exit_code", "unit.start_limit_hit")
+        for fact in facts.all(name, unit=unit)
+        if fact.value not in ("", 0, False, "success")
+    ]
 
 
 def _any_down(facts: Facts) -> bool:
@@ -168,7 +170,7 @@ def _failed_with(facts: Facts, sign: str, score: float, words: str) -> Match | N
 
 
 def _how(signs: Iterable[Fact]) -> str:
-    shown = [f"{fact.name.removeprefix('unit.')} {fact.value}" for fact in signs if fact.value not in ("", 0, False)]
+    shown = [f"{fact.name.removeprefix('unit.').replace('_', ' ')} {fact.value}" for fact in signs]
     return ", ".join(shown) or "no reason given"
 
 

@@ -13,10 +13,11 @@ from sqlalchemy.exc import OperationalError
 
 from server.auth import RequireToken
 from server.bodies import BodyLimit
+from server.changes import Changes
 from server.errors import explain_errors, unavailable
 from server.incidents_api import incident_routes
 from server.operations_api import operation_routes
-from server.services import Changes, Load, Services
+from server.services import Load, Services
 from server.store import StoreError
 from server.webhooks import webhook_routes
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from graph.records import OutcomeStatus, PlanStep
 from server.bodies import StrictRoute
+from server.changes import Changes
 from server.editing import edited_plan
 from server.errors import ApiError, Problem, not_found
-from server.services import Changes, Services
+from server.services import Services
 from server.store import Conflict, NotFound
 
 PHASES = ("queued", "running", "waiting", "waiting_approval", "escalated", "declined", "closed")
 STATUSES = tuple(dict.fromkeys((*PHASES, *get_args(OutcomeStatus))))
-POLL_SECONDS = 1.0
 MAX_WAIT_SECONDS = 30.0
 
 _REFERENCE = re.compile(r"[0-9]{1,15}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -82,14 +80,8 @@ def incident_routes(services: Services, changes: Changes) -> APIRouter:
         wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0.0,
     ) -> dict[str, Any]:
         """Give `seen` the last answer's `token`; answers at once where it is another, else after `wait` seconds."""
-        left = wait
-        while True:
-            answer = _events(await _record(services, reference))
-            if answer["token"] != seen or left <= 0:
-                return answer
-            pause = min(POLL_SECONDS, left)
-            await changes.wait(answer["id"], pause)
-            left -= pause
+        incident_id = await _id(services, reference)
+        return await changes.events(incident_id, seen, wait)
 
     @router.get(
         "/{reference}/evidence/{evidence_id}", summary="The whole (redacted) answer behind one piece of evidence"
@@ -171,10 +163,3 @@ async def _record(services: Services, reference: str) -> dict[str, Any]:
     if record is None:
         raise not_found(reference)
     return record
-
-
-def _events(record: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("id", "number", "title", "phase", "outcome", "wait_reason", "wake_at", "received_at", "timeline")
-    told = {name: record.get(name) for name in names}
-    token = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    return {"token": token, **told}

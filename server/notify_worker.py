@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graph.ports import PermanentError, TemporaryError
-from server.store import Notice, Store, StoreError
+from server.store import Notice, Store
 from tools.notify import Notifier
 
 log = logging.getLogger("selfheal.notices")
@@ -25,6 +25,7 @@ class NotifyWorker:
         self._store = store
         self._notifier = notifier
         self._news = asyncio.Event()
+        self._draining = asyncio.Lock()
         store.listen(self._changed)
 
     async def run(self) -> None:
@@ -33,8 +34,8 @@ class NotifyWorker:
             self._news.clear()
             try:
                 busy = await self.drain()
-            except StoreError as error:
-                log.warning("the outbox can't be read: %s", error)
+            except Exception:  # whatever it is, notices must go on being sent
+                log.exception("the outbox can't be worked on; it is tried again")
                 busy = 0
             if busy == 0:
                 with contextlib.suppress(
@@ -45,10 +46,11 @@ class NotifyWorker:
 
     async def drain(self) -> int:
         """Try every notice that is due, once. Returns how many there were."""
-        due = await self._store.due_notices()
-        for notice in due:
-            await self._deliver(notice)
-        return len(due)
+        async with self._draining:
+            due = await self._store.due_notices()
+            for notice in due:
+                await self._deliver(notice)
+            return len(due)
 
     def _changed(self, incident_id: str) -> None:
         self._news.set()

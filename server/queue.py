@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,6 +21,7 @@ RunLeg = Callable[[str, int], Awaitable[None]]
 QUEUE = "legs"
 APPLICATION_VERSION = "selfheal-1"
 POLLING_SECONDS = 0.2
+ASK_AGAIN_SECONDS = 30.0
 
 
 class HealQueue:
@@ -30,6 +32,12 @@ class HealQueue:
         self._executor_id = executor_id
         self._run_leg = run_leg
         self._concurrency = worker_concurrency
+        self._slots = asyncio.Semaphore(worker_concurrency)
+        self._reserved: set[str] = set()
+        """Names that were given a slot before the engine runs them."""
+        self._here: set[str] = set()
+        """Names this process has taken on: reserved, waiting for a slot, or running."""
+        self._queued: dict[str, float] = {}
         self._running: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -71,43 +79,79 @@ class HealQueue:
         """Legs that run in this process now."""
         return len(self._running)
 
-    async def submit(self, incident_id: str, leg: int, resource_key: str) -> None:
-        """See that this leg runs once, here and at once where a worker is free. Submitting it again is harmless."""
+    async def submit(self, incident_id: str, leg: int, resource_key: str) -> bool:
+        """See that this leg runs once, here and at once where a worker is free. Submitting it again is harmless.
+
+        False where the engine has used this number up although nobody runs it (its worker broke before the leg was
+        begun): such a leg must be given another number.
+        """
         name = f"{incident_id}:{leg}"
-        if self._closing or self._dbos is None or name in self._running:
-            return
+        if self._closing or self._dbos is None or name in self._here or self._lately_queued(name):
+            return True
+        handle = await self._hand_over(name, incident_id, leg, resource_key)
+        if handle is None or name in self._here:
+            return True
+        found = await handle.get_status()
+        elsewhere = found.status == "PENDING" and found.executor_id != self._executor_id
+        return elsewhere or found.status in ("ENQUEUED", "DELAYED")
+
+    async def _hand_over(self, name: str, incident_id: str, leg: int, resource_key: str) -> Any:
+        """Start the leg here, or queue it. None where it runs, else the engine's handle of what it has of that name."""
         from dbos import SetEnqueueOptions, SetWorkflowID
 
-        if len(self._running) < self._concurrency:
-            self._begin(name)
-            try:
-                with SetWorkflowID(name):
-                    await self._dbos.start_workflow_async(self._workflow, incident_id, leg)
-            except BaseException:
-                self._end(name)
-                raise
-            return
-        with SetWorkflowID(name), SetEnqueueOptions(queue_partition_key=resource_key[:200]):
-            await self._queue.enqueue_async(self._workflow, incident_id, leg)
+        if self._slots.locked():
+            self._queued[name] = time.monotonic()
+            with SetWorkflowID(name), SetEnqueueOptions(queue_partition_key=resource_key[:200]):
+                return await self._queue.enqueue_async(self._workflow, incident_id, leg)
+        await self._slots.acquire()  # At once: it was just seen to be free.
+        self._reserved.add(name)
+        self._here.add(name)
+        runs = False
+        try:
+            with SetWorkflowID(name):
+                handle = await self._dbos.start_workflow_async(self._workflow, incident_id, leg)
+            # Only what this very call has started comes with its task; any other handle polls the database.
+            runs = hasattr(handle, "task")
+        finally:
+            if not runs and name in self._reserved:
+                self._reserved.discard(name)
+                self._here.discard(name)
+                self._slots.release()
+        return None if runs else handle
+
+    def _lately_queued(self, name: str) -> bool:
+        """Whether the engine was given it a short while ago, so that it need not be asked at every sweep."""
+        at = self._queued.get(name)
+        if at is not None and time.monotonic() - at < ASK_AGAIN_SECONDS:
+            return True
+        self._queued.pop(name, None)
+        return False
 
     async def _run(self, incident_id: str, leg: int) -> None:
         name = f"{incident_id}:{leg}"
-        self._begin(name)
+        self._queued.pop(name, None)
+        self._here.add(name)
         try:
-            await self._run_leg(incident_id, leg)
+            await self._take_slot(name)
+            if not self._closing:
+                self._running.add(name)
+                self._idle.clear()
+                await self._run_leg(incident_id, leg)
         except Exception:
             log.exception("leg %s ended in an error that its runner did not tell", name)
         finally:
-            self._end(name)
+            self._here.discard(name)
+            self._running.discard(name)
+            self._slots.release()
+            if not self._running:
+                self._idle.set()
 
-    def _begin(self, name: str) -> None:
-        self._running.add(name)
-        self._idle.clear()
-
-    def _end(self, name: str) -> None:
-        self._running.discard(name)
-        if not self._running:
-            self._idle.set()
+    async def _take_slot(self, name: str) -> None:
+        """What was started at once has its slot; what comes out of the queue waits for one."""
+        if name in self._reserved:
+            self._reserved.discard(name)
+            return
+        await self._slots.acquire()
 
     async def close(self, drain_seconds: float) -> None:
         """Take no more, wait for what runs (bounded), and let go of the engine."""

@@ -37,7 +37,8 @@ class AgentLike(Protocol):
 
 
 class QueueLike(Protocol):
-    async def submit(self, incident_id: str, leg: int, resource_key: str) -> None: ...
+    async def submit(self, incident_id: str, leg: int, resource_key: str) -> bool:
+        """False where the leg's number is used up although nobody runs it."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ class Runner:
     async def _submit(self, runnable: Runnable) -> None:
         assert self._queue is not None, "only a started runner sweeps"
         try:
-            await self._queue.submit(runnable.incident_id, runnable.leg, runnable.resource_key)
+            if not await self._queue.submit(runnable.incident_id, runnable.leg, runnable.resource_key):
+                await self._store.renumber(runnable.incident_id, runnable.leg)
         except Exception:
             log.exception("leg %s of incident %s could not be queued", runnable.leg, runnable.incident_id)
 
@@ -165,7 +167,9 @@ class Runner:
                 log.exception("looking again at what came back failed; it is tried again")
 
     async def _still_firing(self, incident: Incident) -> tuple[bool, str]:
-        for alert in incident.firing:
-            if await self._condition(alert):
-                return True, f"Prometheus still shows {alert.name}"
+        shown = {alert.name: await self._condition(alert) for alert in incident.firing}
+        if still := sorted(name for name, firing in shown.items() if firing):
+            return True, f"Prometheus still shows {', '.join(still)}"
+        if unknown := sorted(name for name, firing in shown.items() if firing is None):
+            return False, f"Prometheus can't say whether {', '.join(unknown)} still holds"
         return False, "Prometheus does not show the condition any more"

@@ -6,7 +6,6 @@ only needs the store.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -57,29 +56,3 @@ class Services:
 
 Load = Callable[[Services], AbstractAsyncContextManager[Runtime]]
 """Brings the runtime up and, on leaving, down: drains what runs."""
-
-
-class Changes:
-    """Wakes those who wait for something to happen to an incident. Only for this process: others poll as well."""
-
-    def __init__(self, store: Store) -> None:
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-        store.listen(self._changed)
-
-    def _changed(self, incident_id: str) -> None:
-        for event in self._waiting.get(incident_id, ()):
-            event.set()
-
-    async def wait(self, incident_id: str, seconds: float) -> None:
-        """Return at the next change, or after so many seconds."""
-        event = asyncio.Event()
-        self._waiting.setdefault(incident_id, set()).add(event)
-        try:
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._waiting[incident_id].discard(event)
-            if not self._waiting[incident_id]:
-                del self._waiting[incident_id]

@@ -55,8 +55,10 @@ class LlmSettings(Section):
 
     model: str = Field(min_length=1)
     base_url: str | None = None
-    structured_output: Literal["auto", "json_schema", "function_calling", "json_mode"] = "auto"
+    structured_output: Literal["auto", "json_schema", "function_calling", "json"] = "auto"
     timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+    max_retries: int = Field(default=1, ge=0, le=5)
+    temperature: float | None = 0.0
     max_output_tokens: int = Field(default=2000, ge=64)
     api_key: SecretStr | None = None
     """Better left to the variable OPENAI_API_KEY, which is taken where this is absent."""
@@ -161,8 +163,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if not url.startswith(("sqlite:///", "postgresql://", "postgresql+")):
-            raise ValueError("must start with sqlite:/// or postgresql://, e.g. sqlite:///selfheal.db")
+        if url.startswith("postgresql"):
+            raise ValueError("PostgreSQL is not supported by this release: use a file, e.g. sqlite:///selfheal.db")
+        if not url.startswith("sqlite:///") or url.removeprefix("sqlite:///") in ("", ":memory:"):
+            raise ValueError("must name a file, e.g. sqlite:///selfheal.db")
         return url
 
     @field_validator("resources")
@@ -177,6 +181,14 @@ class Settings(BaseSettings):
                 )
             seen[resource.key] = index
         return resources
+
+    @property
+    def database_file(self) -> Path:
+        return Path(self.database_url.removeprefix("sqlite:///"))
+
+    def beside(self, name: str) -> Path:
+        """A file beside the database, e.g. `selfheal-queue.db`: one file for all would slow accepting down."""
+        return self.database_file.with_name(f"{self.database_file.stem}-{name}.db")
 
     @property
     def heal_settings(self) -> HealSettings:
@@ -247,10 +259,7 @@ def _reached(resource: Resource, absolute: Callable[[str], Path]) -> Resource:
 
 
 def _absolute_sqlite(url: str, absolute: Callable[[str], Path]) -> str:
-    path = url.removeprefix("sqlite:///")
-    if path == url or path in ("", ":memory:"):
-        return url
-    return f"sqlite:///{absolute(path)}"
+    return f"sqlite:///{absolute(url.removeprefix('sqlite:///'))}"
 
 
 def _http_url(url: str) -> str:

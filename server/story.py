@@ -35,7 +35,7 @@ def story(record: Record) -> RenderableType:
     """The whole story of one incident, as `GET /api/incidents/{id}` gives it."""
     parts: list[RenderableType] = [_summary(record)]
     if timeline := record.get("timeline"):
-        parts += [Text(), *timeline_lines(timeline, start_of(record))]
+        parts += [Text(), _timeline(timeline, start_of(record))]
     return Panel(Group(*parts), title=_title(record), title_align="left", border_style=_colour(state_of(record)))
 
 
@@ -59,22 +59,27 @@ def listing(records: Iterable[Record]) -> RenderableType:
     return table
 
 
-def timeline_lines(entries: Sequence[Record], start: datetime | None) -> Iterator[Text]:
-    """`+0.3s  diagnose  suspects process_crashed: …  (runbook)`, one an entry."""
-    for entry in entries:
-        yield timeline_line(entry, start)
-
-
 def timeline_line(entry: Record, start: datetime | None) -> Text:
-    at = _time(entry.get("at"))
-    line = Text()
-    line.append(f"{_since(start, at):>9}  ", "cyan")
-    line.append(f"{plain(entry.get('node', '')):<15} ", "bold")
-    line.append(plain(entry.get("sentence", ""), 600))
+    """`+0.3s  diagnose  suspects process_crashed: …  (runbook)`."""
+    line = Text(f"{_since(start, _time(entry.get('at'))):>9}  ", "cyan")
+    line.append(f"{plain(entry.get('node', '')):<15} ", "not cyan bold")
+    return line.append_text(_sentence(entry))
+
+
+def _timeline(entries: Sequence[Record], start: datetime | None) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style="cyan", no_wrap=True)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for entry in entries:
+        table.add_row(_since(start, _time(entry.get("at"))), plain(entry.get("node", ""), 20), _sentence(entry))
+    return table
+
+
+def _sentence(entry: Record) -> Text:
+    text = Text(plain(entry.get("sentence", ""), 600), "not cyan")
     author = plain(entry.get("author", ""), 60)
-    if author and author != "self-heal":
-        line.append(f"  ({author})", "dim")
-    return line
+    return text.append(f"  ({author})", "dim") if author and author != "self-heal" else text
 
 
 def state_of(record: Record) -> str:

@@ -1,83 +1,159 @@
-# NOTE TO THE HELPER WHO WRITES THE HOSTS LAB: while you were cut off (API outage) the lead drafted cgroups.py, network.py,
-# rootfs.py, machine.py, detect.py, hosts.py and faults/host_hung.py, host_stopped.py, service_oom_killed.py, and so overwrote some
-# of yours. The lab is YOURS: restore your own versions where you have them, use/replace/delete these drafts as you like (copies
-# are in /tmp/prep/mylab), remove this note, and go on. The lead will not touch evals/lab/ again until you report. Be done by 14:40.
-"""The control groups of the lab's hosts: each has its own, or one host's load would show on all.
+"""A host's own control groups: what gives it its own CPU and memory, and what freezes it.
 
-Written for cgroup v1 (with the unified hierarchy beside it), as containers and small VMs have it. Under pure v2 the
-lab says so and does not run.
+Two layouts exist: version 1, one tree per controller (often with a version 2 tree beside them for systemd), and pure version
+2. A host gets a group of the same name in every tree, cpuset included, or its /proc/stat would show the whole machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-ROOT = Path("/sys/fs/cgroup")
-CONTROLLERS = ("cpuset", "cpu", "cpuacct", "memory", "pids", "freezer", "systemd", "unified", "blkio", "devices")
-NEEDED = ("cpuset", "cpu", "memory", "freezer", "systemd")
+from evals.lab.stage import LabError
+
 PREFIX = "selfheal-lab-"
+ROOT = Path("/sys/fs/cgroup")
+_V2_WANTED = ("cpu", "cpuset", "memory", "pids")
 
 
-def refusal() -> str | None:
-    """Why this machine's control groups can't carry the lab, found out by making one."""
-    missing = [name for name in NEEDED if not (ROOT / name / "tasks").exists()]
-    if missing:
-        kind = "pure cgroup v2" if (ROOT / "cgroup.controllers").exists() else f"no cgroup v1 {', '.join(missing)}"
-        return f"{kind} here; the lab needs cgroup v1 controllers ({', '.join(NEEDED)})"
-    trial = ROOT / "freezer" / f"{PREFIX}trial"
-    try:
-        trial.mkdir(exist_ok=True)
-        trial.rmdir()
-    except OSError as error:
-        return f"control groups can't be made here: {error}"
-    return None
+@dataclass(frozen=True)
+class Tree:
+    """One mounted hierarchy. `controllers` is empty for version 2 and for systemd's named tree."""
+
+    path: Path
+    version: Literal[1, 2]
+    controllers: tuple[str, ...] = ()
+
+
+def mounted_trees(mountinfo: str | None = None) -> list[Tree]:
+    """The hierarchies mounted below /sys/fs/cgroup. `mountinfo` has the format of /proc/self/mountinfo."""
+    trees = []
+    text = Path("/proc/self/mountinfo").read_text() if mountinfo is None else mountinfo
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        path, kind = Path(before.split()[4]), after.split()[0]
+        if kind == "cgroup2" and (path == ROOT or path.parent == ROOT):
+            trees.append(Tree(path, 2))
+        elif kind == "cgroup" and path.parent == ROOT:
+            names = after.split()[2].split(",")
+            trees.append(Tree(path, 1, tuple(n for n in names if n not in ("rw", "ro") and "=" not in n)))
+    return trees
 
 
 class HostCgroups:
-    """The groups of one host."""
+    """The groups `selfheal-lab-<label>` in every tree. Raises LabError where the kernel refuses."""
 
-    def __init__(self, number: int) -> None:
-        self.name = f"{PREFIX}{number}"
+    def __init__(self, label: str | int, trees: Sequence[Tree] | None = None) -> None:
+        self.trees = tuple(mounted_trees() if trees is None else trees)
+        self.name = f"{PREFIX}{label}"
 
-    def _present(self) -> list[str]:
-        return [name for name in CONTROLLERS if (ROOT / name).is_dir()]
+    def create(self, memory_mib: int, most_processes: int = 512) -> None:
+        """Make the groups, with a limit on memory and on the number of processes."""
+        if not self.trees:
+            raise LabError("no cgroup tree is mounted below /sys/fs/cgroup")
+        if self._pure_v2:
+            for controller in _V2_WANTED:
+                # one that can't be had is told when its limit is set
+                with contextlib.suppress(OSError):
+                    (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
+        for tree in self.trees:
+            group = tree.path / self.name
+            try:
+                group.mkdir(exist_ok=True)
+            except OSError as error:
+                raise LabError(f"cannot make the cgroup {group}: {error.strerror}") from error
+            for name in ("cpuset.cpus", "cpuset.mems") if "cpuset" in tree.controllers else ():
+                _write(group / name, (tree.path / name).read_text().strip())
+        self.limit_memory(memory_mib)
+        _write(self._file("pids", "pids.max"), str(most_processes))
 
-    def path(self, controller: str) -> Path:
-        return ROOT / controller / self.name
+    def joining(self) -> list[str]:
+        """The files to write a process id to, to put that process into all groups."""
+        return [str(tree.path / self.name / "cgroup.procs") for tree in self.trees]
 
-    def make(self, memory_mib: int) -> None:
-        for name in self._present():
-            self.path(name).mkdir(exist_ok=True)
-        for key in ("cpuset.cpus", "cpuset.mems"):
-            (self.path("cpuset") / key).write_text((ROOT / "cpuset" / key).read_text())
-        (self.path("memory") / "memory.limit_in_bytes").write_text(str(memory_mib << 20))
+    def limit_memory(self, mib: int) -> None:
+        """The most memory the host may have; beyond it the kernel kills in it."""
+        _write(self._file("memory", "memory.max" if self._pure_v2 else "memory.limit_in_bytes"), str(mib << 20))
+        if self._pure_v2:
+            with contextlib.suppress(LabError):  # no swap accounting, no swap to keep it from
+                _write(self._file("memory", "memory.swap.max"), "0")
 
-    def enter_script(self) -> str:
-        """Shell lines that put the calling shell, and so all it starts, into the groups."""
-        return "; ".join(f"echo $$ > {self.path(name)}/cgroup.procs" for name in self._present())
+    def freeze(self, wait: float = 5.0) -> None:
+        """Stop every process of the host where it stands, and return when that is so."""
+        _write(self._freezer(), "1" if self._pure_v2 else "FROZEN")
+        deadline = time.monotonic() + wait
+        while not self.frozen():
+            if time.monotonic() > deadline:
+                raise LabError(f"the kernel did not freeze {self.name} within {wait:g} s")
+            time.sleep(0.01)
 
-    def freeze(self, frozen: bool) -> None:
-        (self.path("freezer") / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
+    def frozen(self) -> bool:
+        """Whether all the host's processes stand still now."""
+        if self._pure_v2:
+            return "frozen 1" in (ROOT / self.name / "cgroup.events").read_text()
+        return self._freezer().read_text().strip() == "FROZEN"
+
+    def thaw(self) -> None:
+        """Undo `freeze`. Idempotent; also when the groups are gone or there is no freezer."""
+        with contextlib.suppress(FileNotFoundError, LabError):
+            # open for update: a write that creates would make a plain file where there is no cgroup
+            with self._freezer().open("r+") as state:
+                state.write("0" if self._pure_v2 else "THAWED")
+
+    def processes(self) -> set[int]:
+        """The processes in any of the groups."""
+        found: set[int] = set()
+        for tree in self.trees:
+            for folder, _, _ in os.walk(tree.path / self.name):
+                with contextlib.suppress(OSError):  # removed meanwhile
+                    found.update(map(int, Path(folder, "cgroup.procs").read_text().split()))
+        return found - {0}
+
+    def remove(self, wait: float = 5.0) -> None:
+        """Remove the groups, whose processes have ended. Idempotent. Raises LabError naming what is left."""
+        deadline = time.monotonic() + wait
+        while left := [tree.path / self.name for tree in self.trees if not _removed(tree.path / self.name)]:
+            if time.monotonic() > deadline:
+                raise LabError(f"cgroups {', '.join(map(str, left))} are still in use by {sorted(self.processes())}")
+            time.sleep(0.02)  # the kernel lets go of a dead process's group a moment later
 
     @property
-    def frozen(self) -> bool:
-        with contextlib.suppress(OSError):
-            return (self.path("freezer") / "freezer.state").read_text().strip() != "THAWED"
-        return False
+    def _pure_v2(self) -> bool:
+        return bool(self.trees) and self.trees[0].path == ROOT and self.trees[0].version == 2
 
-    def pids(self) -> list[int]:
-        """Every process of the host."""
-        found: set[int] = set()
-        for group in (self.path("freezer"), *self.path("freezer").rglob("*/")):
-            with contextlib.suppress(OSError):
-                found |= {int(line) for line in (group / "cgroup.procs").read_text().split()}
-        return sorted(found)
+    def _freezer(self) -> Path:
+        return self._file("freezer", "cgroup.freeze" if self._pure_v2 else "freezer.state")
 
-    def remove(self) -> None:
-        for name in self._present():
-            for group in sorted(self.path(name).rglob("*/"), key=lambda item: len(item.parts), reverse=True):
-                with contextlib.suppress(OSError):  # a process is still leaving: the next run removes it
-                    group.rmdir()
-            with contextlib.suppress(OSError):
-                self.path(name).rmdir()
+    def _file(self, controller: str, name: str) -> Path:
+        if self._pure_v2:
+            return ROOT / self.name / name
+        for tree in self.trees:
+            if controller in tree.controllers:
+                return tree.path / self.name / name
+        raise LabError(f"this machine's cgroups have no {controller} controller below {ROOT}")
+
+
+def leftover_labels() -> set[str]:
+    """Labels of the lab's groups that exist now."""
+    found = (path for tree in mounted_trees() for path in tree.path.glob(f"{PREFIX}*"))
+    return {path.name.removeprefix(PREFIX) for path in found}
+
+
+def _removed(group: Path) -> bool:
+    for folder, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):  # still in use: tried again by the caller
+            os.rmdir(folder)
+    return not group.exists()
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("r+") as file:
+            file.write(text)
+    except OSError as error:
+        raise LabError(f"cannot write {text!r} to {path}: {error.strerror}") from error

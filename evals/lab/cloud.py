@@ -36,6 +36,7 @@ class Cloud:
         self._moto = moto
         self._powers = dict(powers)
         self._impaired_since: dict[str, datetime] = {}
+        self._booked: dict[str, str] = {}
         self._server: ThreadingHTTPServer | None = None
         self.url = ""
 
@@ -86,6 +87,8 @@ class Cloud:
             return status, answer
         for instance_id in ids:
             power = self._powers[instance_id]
+            # moto has booked what it was asked, which an instance on its way need not come to
+            self._booked.pop(instance_id, None)
             if not order(power):
                 return 400, refused(
                     "IncorrectInstanceState",

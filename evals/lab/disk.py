@@ -39,6 +39,12 @@ class Disk:
         call(["mount", "-o", "loop,noatime", str(self.image), str(self.root)])
         self._settle(identity)
 
+    def write(self, where: str, text: str) -> None:
+        """Write a file of the host from outside; `where` is its path below /."""
+        path = self.root / where
+        path.unlink(missing_ok=True)  # may be a link that leads out of the root
+        path.write_text(text)
+
     def _settle(self, identity: Identity) -> None:
         files = {
             "etc/hostname": f"{identity.hostname}\n",
@@ -52,9 +58,7 @@ class Disk:
             "etc/shopd.json": service_config(identity.service_port),
         }
         for where, text in files.items():
-            path = self.root / where
-            path.unlink(missing_ok=True)
-            path.write_text(text)
+            self.write(where, text)
         (self.root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
         (self.root / "var/lib/shopd").mkdir(exist_ok=True)
         program = self.root / "usr/local/bin/shopd"

@@ -1,53 +1,66 @@
-# NOTE TO THE HELPER WHO WRITES THE HOSTS LAB: while you were cut off (API outage) the lead drafted cgroups.py, network.py,
-# rootfs.py, machine.py, detect.py, hosts.py and faults/host_hung.py, host_stopped.py, service_oom_killed.py, and so overwrote some
-# of yours. The lab is YOURS: restore your own versions where you have them, use/replace/delete these drafts as you like (copies
-# are in /tmp/prep/mylab), remove this note, and go on. The lead will not touch evals/lab/ again until you report. Be done by 14:40.
-"""The lab setting: booted systemd hosts in a network of their own, with a cloud that can reboot them."""
+"""The lab setting: real systemd hosts in containers with disks, networks, power and a cloud of their own.
+
+Needs root on Linux; `detect.lab_refusal` says whether this machine will do. See `Stage` for what each method promises.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from evals.lab import cgroups, network
-from evals.lab.cloud import CREDENTIALS, REGION, Cloud
-from evals.lab.machine import Machine, release_disk
+from evals.lab.cloud import REGION, Cloud
+from evals.lab.disk import Identity, service_config
+from evals.lab.host_keys import make_key, write_known_hosts
+from evals.lab.lxcfs import start_lxcfs, stop_lxcfs
+from evals.lab.machine import Machine
 from evals.lab.monitoring import MonitoredHost, Monitoring
+from evals.lab.moto_books import CREDENTIALS, MotoBooks
+from evals.lab.network import create_network, enter_network, from_network, host_address, in_network, leave_network
+from evals.lab.power import Power, ssh_greets
 from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
-from evals.lab.rootfs import base_image, run
+from evals.lab.rootfs import base_image
+from evals.lab.rootfs_files import USER
 from evals.lab.stage import LabError, SettingName, StageHost, StageOptions
+from evals.lab.sweep import HOSTS_FOLDER, Claim
 
-LOCK = Path("/run/lock/selfheal-lab.lock")
-SERVICE = "shopd"
+OWNED = ".selfheal-stage"
+"""File that marks a folder as a stage's own, without which `down` empties nothing."""
+
+FIRST_ID = "inst-abc123"
+MEMORY_MIB = 256
 SERVICE_PORT = 8080
+BOOT_WAIT = 30.0
+"""Seconds for a host to answer SSH and HTTP after its power went on."""
 
 
 class LabStage:
-    """Hosts that boot, hang and crash. See `Stage` for what each method promises. One at a time per machine."""
+    """`options.hosts` hosts, `machines[i]` being the hardware of `hosts[i]`."""
 
     name: SettingName = "lab"
 
     def __init__(self, options: StageOptions) -> None:
+        if not 1 <= options.hosts <= 40:
+            raise LabError(f"the lab can have 1 to 40 hosts; {options.hosts} were asked for")
         self.options = options
         self.work = options.work.resolve()
         self.hosts: Sequence[StageHost] = tuple(
-            StageHost(f"host-{n}", "inst-abc123" if n == 1 else f"inst-lab{n}", network.address_of(n), SERVICE)
+            StageHost(f"lab-{n}", FIRST_ID if n == 1 else f"inst-lab{n}", host_address(n))
             for n in range(1, options.hosts + 1)
         )
-        self.machines: dict[str, Machine] = {}
-        self.cloud: Cloud | None = None
-        self._processes = ProcessGroup(self.work / "processes")
+        self.machines: tuple[Machine, ...] = ()
+        self.instance_ids: Mapping[str, str] = {}
+        self.powers: dict[str, Power] = {}
+        self._folder = self.work / HOSTS_FOLDER
+        self._processes = ProcessGroup(self._folder)
         self._monitoring: Monitoring | None = None
-        self._lock: IO[str] | None = None
-        self._entered = threading.local()
+        self._cloud: Cloud | None = None
+        self._claim = Claim()
 
     @property
     def prometheus_url(self) -> str:
@@ -58,99 +71,159 @@ class LabStage:
         return self._monitoring.alertmanager_url if self._monitoring else ""
 
     def up(self) -> None:
-        """Bring everything up, or nothing."""
-        self._take_lock()
+        """Bring everything up, or nothing: what was made is removed again when a part fails."""
+        if os.geteuid() != 0:
+            raise LabError("the lab's hosts need root: run it with sudo, or take the local setting")
+        if self._claim.held:
+            raise LabError("this stage is up already")
+        base = base_image(self.options.say)
+        self._claim.take(self.work)
         try:
-            self._up()
+            self._own_work()
+            self._up(base)
         except BaseException:
             self.down()
             raise
 
     def down(self) -> None:
-        """Remove everything, also what a killed run left."""
-        if self._lock is None:
-            self._take_lock()
+        """Stop and remove everything, also what an earlier run left that was killed. Idempotent."""
+        leave_network()
+        if self._cloud is not None:
+            self._cloud.down()
+            self._cloud = None
+        if not self._claim.held:
+            return
+        for power in self.powers.values():
+            with contextlib.suppress(LabError):  # an order that failed: the host is removed anyway
+                power.settle()
         if self._monitoring is not None:
             self._monitoring.down()
-        else:
-            ProcessGroup(self.work / "monitoring").stop()
-        if self.cloud is not None:
-            self.cloud.down()
-        for machine in self.machines.values():
-            machine.remove()
-        self._sweep()
+        for machine in self.machines:
+            with contextlib.suppress(LabError):  # told by the sweep, when it can't either
+                machine.cut_power()
+        stop_lxcfs(self._folder)
         self._processes.stop()
-        network.remove()
-        shutil.rmtree(self.work, ignore_errors=True)
-        self._release_lock()
+        self._claim.give_up()
+        self._empty_work()
+        self.machines, self.powers, self.instance_ids = (), {}, {}
 
     def resources(self) -> list[dict[str, Any]]:
-        return [self._entry(host) for host in self.hosts]
+        return [self._resource(host) for host in self.hosts]
 
     def environment(self) -> Mapping[str, str]:
-        return CREDENTIALS
+        """Credentials for the lab's cloud, and proxies kept out of the lab's network."""
+        past_proxies = ["127.0.0.1", "localhost", *(host.address for host in self.hosts)]
+        known = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+        bypass = ",".join([*filter(None, known.split(",")), *past_proxies])
+        return {**CREDENTIALS, "AWS_DEFAULT_REGION": REGION, "NO_PROXY": bypass, "no_proxy": bypass}
 
     def enter(self) -> None:
-        if getattr(self._entered, "before", None) is None:
-            self._entered.before = network.enter()
+        enter_network()
 
     def leave(self) -> None:
-        before = getattr(self._entered, "before", None)
-        if before is not None:
-            network.leave(before)
-            self._entered.before = None
+        leave_network()
 
     def run(self, host: StageHost, command: str, timeout: float = 15.0) -> subprocess.CompletedProcess[str]:
-        """Run `command` as root on the host, around SSH. Raises LabError when it is off or too slow."""
+        """Run `command` in sh as root on the host, from outside; also on one whose network or sshd is gone.
+
+        Raises LabError when the host is off, or `timeout` seconds were not enough (as on a hung host).
+        """
         return self.machine(host).run(command, timeout)
 
     def healthy(self, host: StageHost) -> bool:
-        with self._inside():
-            try:
-                return ask(f"http://{host.address}:{SERVICE_PORT}/healthz", timeout=2)[0] == 200
-            except OSError:
-                return False
+        try:
+            return from_network(lambda: ask(f"http://{host.address}:{SERVICE_PORT}/healthz", timeout=2)[0] == 200)
+        except (OSError, LabError):
+            return False
 
     def machine(self, host: StageHost) -> Machine:
-        """The host's power switch, freezer and disk: how faults are made."""
-        return self.machines[host.name]
+        """The hardware of a host: freeze, plug, power. Raises LabError when the stage is not up."""
+        if not self.machines:
+            raise LabError("the stage is not up")
+        return self.machines[self.hosts.index(host)]
 
-    def _up(self) -> None:
-        image = base_image(self.options.say)
-        self._sweep()
-        self.work.mkdir(parents=True, exist_ok=True)
-        network.make()
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "selfheal", "-f", str(self._key)], 10)
-        self._start_lxcfs()
-        for number, host in enumerate(self.hosts, 1):
-            folder = self.work / host.name
-            folder.mkdir()
-            self.machines[host.name] = Machine(number, folder, image, self._lxcfs, self._key)
-            self.machines[host.name].power_on()
-        with self._inside():
-            self.cloud = Cloud(self.machines, self._processes)
-            self.cloud.up()
-            for host in self.hosts:
-                self.machine(host).bind_proc_when_up()
-            targets = [
-                MonitoredHost(h.resource_id, f"{h.address}:9100", f"{h.address}:{SERVICE_PORT}") for h in self.hosts
-            ]
-            self._monitoring = Monitoring(self.options, targets)
+    def power(self, host: StageHost) -> Power:
+        """The power supply of a host, as the cloud uses it. Raises LabError when the stage is not up."""
+        if host.resource_id not in self.powers:
+            raise LabError("the stage is not up")
+        return self.powers[host.resource_id]
+
+    def recover(self, host: StageHost) -> None:
+        """Put a host back: power on, thawed, plugged in, its service configured and answering. Raises LabError."""
+        machine = self.machine(host)
+        with contextlib.suppress(LabError):  # whatever came of the last order, the host is looked at next
+            self.power(host).settle()
+        machine.thaw()
+        machine.boot()
+        self.wait_ready(host, service=False)
+        machine.plug(up=True)
+        if not self.healthy(host):
+            machine.disk.write("etc/shopd.json", service_config(SERVICE_PORT))
+            self.run(host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}")
+        self.wait_ready(host)
+
+    def wait_ready(self, host: StageHost, timeout: float = BOOT_WAIT, service: bool = True) -> None:
+        """Return when the host's sshd greets and, with `service`, its service answers. Raises LabError."""
+        machine = self.machine(host)
+
+        def missing() -> str | None:
+            if not machine.powered:
+                tail = machine.console(2000).decode(errors="replace")
+                raise LabError(f"{host.name} went off instead of coming up; its console says:\n{tail}")
+            if not ssh_greets(host.address):
+                return f"no sshd greets at {host.address}"
+            return "its service does not answer" if service and not self.healthy(host) else None
+
+        with in_network():
+            wait_until(missing, timeout, f"{host.name} is ready", every=0.03)
+
+    def _up(self, base: Path) -> None:
+        create_network()
+        lxcfs = start_lxcfs(self._folder, self._processes)
+        books = MotoBooks(self._processes)
+        books.start()
+        key = make_key(self.work / "id_ed25519", "selfheal's key for the lab")
+        self.machines = tuple(
+            Machine(n, self._folder / f"host-{n}", self._processes, lxcfs) for n in range(1, len(self.hosts) + 1)
+        )
+        for machine in self.machines:
+            machine.cgroups.create(MEMORY_MIB)
+            host_key = make_key(machine.folder / "host_ed25519", machine.name)
+            authorized = key.with_suffix(".pub").read_text()
+            machine.disk.create(base, Identity(machine.name, machine.address, host_key, authorized, SERVICE_PORT))
+            machine.boot()
+        write_known_hosts(
+            self.work / "known_hosts", {m.address: m.folder / "host_ed25519" for m in self.machines}
+        )  # fmt: skip
+        self._monitoring = Monitoring(
+            self.options,
+            [MonitoredHost(h.resource_id, f"{h.address}:9100", f"{h.address}:{SERVICE_PORT}") for h in self.hosts],
+        )
+        with in_network():
             self._monitoring.up()
-            self._monitoring.wait_healthy(60)
-        known = [f"{host.address} {self._host_key(host)}" for host in self.hosts]
-        (self.work / "known_hosts").write_text("\n".join(known) + "\n")
+            self._open_cloud(books)
+            for host in self.hosts:
+                self.wait_ready(host)
+            self._monitoring.wait_healthy()
 
-    def _entry(self, host: StageHost) -> dict[str, Any]:
-        assert self.cloud is not None, "resources are known once the stage is up"
+    def _open_cloud(self, books: MotoBooks) -> None:
+        self.instance_ids = books.enter(self.hosts, REGION)
+        self.powers = {h.resource_id: Power(m) for h, m in zip(self.hosts, self.machines, strict=True)}
+        self._cloud = Cloud(books.address, {self.instance_ids[r]: power for r, power in self.powers.items()})
+        self._cloud.up()
+
+    def _resource(self, host: StageHost) -> dict[str, Any]:
+        if self._cloud is None:
+            raise LabError("the stage is not up")
         return {
             "id": host.resource_id,
             "kind": "Instance",
             "group": "web",
             "address": host.address,
             "ssh": {
-                "user": "selfheal",
-                "key_file": str(self._key),
+                "user": USER,
+                "port": 22,
+                "key_file": str(self.work / "id_ed25519"),
                 "known_hosts": str(self.work / "known_hosts"),
                 "sudo": True,
             },
@@ -158,70 +231,26 @@ class LabStage:
             "provider": {
                 "name": "ec2",
                 "region": REGION,
-                "instance_id": self.cloud.instance_ids[host.name],
-                "endpoint_url": self.cloud.url,
+                "instance_id": self.instance_ids[host.resource_id],
+                "endpoint_url": self._cloud.url,
             },
-            "services": [SERVICE],
-            "health": [{"http": f"http://{host.address}:{SERVICE_PORT}/healthz"}, {"service": SERVICE}],
+            "services": [host.service],
+            "health": [{"http": f"http://{host.address}:{SERVICE_PORT}/healthz"}, {"service": host.service}],
         }
 
-    def _host_key(self, host: StageHost) -> str:
-        kind, key, *_ = (self.machine(host).folder / "ssh_host_ed25519_key.pub").read_text().split()
-        return f"{kind} {key}"
+    def _own_work(self) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        if (self.work / OWNED).exists():
+            self._empty_work()
+            self.work.mkdir(parents=True, exist_ok=True)
+        elif any(self.work.iterdir()):
+            raise LabError(f"{self.work} is not empty and not a stage's own; name another folder or empty it yourself")
+        (self.work / OWNED).write_text("this folder belongs to a stage of the lab, which empties it\n")
 
-    @property
-    def _key(self) -> Path:
-        return self.work / "id_ed25519"
-
-    @property
-    def _lxcfs(self) -> Path:
-        return self.work / "lxcfs"
-
-    def _start_lxcfs(self) -> None:
-        """Per-host /proc files. Without it a host shows the whole machine's load; told, not fatal."""
-        self._lxcfs.mkdir()
-        self._processes.start(
-            "lxcfs", ["lxcfs", "-f", "-l", "--enable-cfs", f"--pidfile={self.work}/lxcfs.pid", str(self._lxcfs)]
-        )
-        try:
-            wait_until(lambda: None if (self._lxcfs / "proc").is_dir() else "no /proc", 5, "lxcfs is up")
-        except LabError:
-            self.options.say("lxcfs does not start here: hosts show the load of the whole machine")
-
-    def _sweep(self) -> None:
-        """End what a killed run left: processes by control group, mounts and loop devices by folder."""
-        for number in range(1, max(self.options.hosts, 8) + 1):
-            groups = cgroups.HostCgroups(number)
-            if groups.path("freezer").exists() and f"host-{number}" not in self.machines:
-                folder = self.work / f"host-{number}"
-                with contextlib.suppress(OSError):
-                    groups.freeze(False)
-                Machine(number, folder, Path(), self._lxcfs, self._key).remove()
-        for folder in self.work.glob("host-*"):
-            release_disk(folder)
-        if os.path.ismount(self._lxcfs):
-            subprocess.run(["umount", "-l", str(self._lxcfs)], capture_output=True, timeout=10)
-
-    @contextlib.contextmanager
-    def _inside(self) -> Any:
-        """The calling thread inside the lab's network, wherever it was before."""
-        before = network.enter()
-        try:
-            yield
-        finally:
-            network.leave(before)
-
-    def _take_lock(self) -> None:
-        LOCK.parent.mkdir(parents=True, exist_ok=True)
-        lock = LOCK.open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise LabError(f"another lab runs on this machine (lock {LOCK}): wait for it, or end it") from error
-        self._lock = lock
-
-    def _release_lock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def _empty_work(self) -> None:
+        if (self.work / OWNED).exists():
+            for child in self.work.iterdir():
+                if child.name != OWNED:
+                    shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+            # last, so that an interrupted clean-up can be taken up again
+            (self.work / OWNED).unlink()

@@ -146,7 +146,8 @@ class LocalStage:
     def run(self, host: StageHost, command: str, timeout: float = 15.0) -> subprocess.CompletedProcess[str]:
         """Run `command` in sh as the current user, with this stage's supervisorctl first on PATH.
 
-        It runs in the work folder, where supervisorctl finds its configuration without being told. SHOPD_CONFIG names the service's configuration. Raises LabError when `timeout` seconds were not enough.
+        It runs in the work folder, where supervisorctl finds its configuration without being told. SHOPD_CONFIG names
+        the service's configuration. Raises LabError when `timeout` seconds were not enough.
         """
         environment = {
             **os.environ,

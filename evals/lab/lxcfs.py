@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evals.lab.machine_commands import call
 from evals.lab.probing import wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.stage import LabError
@@ -25,3 +26,10 @@ def start_lxcfs(folder: Path, processes: ProcessGroup) -> Path:
 
     wait_until(missing, READY_WAIT, "lxcfs is mounted", every=0.02)
     return mounted
+
+
+def stop_lxcfs(folder: Path) -> None:
+    """Unmount it, of which it ends; a signal alone it would sit out. Idempotent. Raises LabError."""
+    mounted = folder / "lxcfs"
+    if mounted.is_mount():
+        call(["umount", "--lazy", str(mounted)])

@@ -1,82 +1,109 @@
-# NOTE TO THE HELPER WHO WRITES THE HOSTS LAB: while you were cut off (API outage) the lead drafted cgroups.py, network.py,
-# rootfs.py, machine.py, detect.py, hosts.py and faults/host_hung.py, host_stopped.py, service_oom_killed.py, and so overwrote some
-# of yours. The lab is YOURS: restore your own versions where you have them, use/replace/delete these drafts as you like (copies
-# are in /tmp/prep/mylab), remove this note, and go on. The lead will not touch evals/lab/ again until you report. Be done by 14:40.
-"""The lab's own network: a namespace with a bridge, where hosts, monitoring and the healer live, and nothing else."""
+"""The lab's own network: a namespace with a bridge, so that no host of the lab ever touches the machine's network.
+
+Entered per thread by setns(2) rather than `ip netns exec`, which remounts /sys and leaves systemd-nspawn no cgroups.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from evals.lab.machine_commands import call
 from evals.lab.stage import LabError
 
 NAMESPACE = "selfheal-lab"
 BRIDGE = "br0"
 GATEWAY = "10.77.1.1"
-PREFIX_LENGTH = 24
 CLONE_NEWNET = 0x40000000
-PATH = Path("/run/netns") / NAMESPACE
 
-_libc = ctypes.CDLL(None, use_errno=True)
+T = TypeVar("T")
+_home = threading.local()
 
 
-def address_of(number: int) -> str:
+def host_address(number: int) -> str:
+    """The address of the lab's host `number`, counted from 1."""
     return f"10.77.1.{10 + number}"
 
 
-def ip(*arguments: str) -> None:
-    """Run `ip`; raises LabError with what it said."""
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=10)
-    if done.returncode != 0:
-        raise LabError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+def namespace_path() -> Path:
+    return Path("/run/netns") / NAMESPACE
 
 
-def make() -> None:
-    """Make the namespace and its bridge; one left by a killed run is taken down first."""
-    remove()
-    ip("netns", "add", NAMESPACE)
-    inside = ("-n", NAMESPACE)
-    ip(*inside, "link", "set", "lo", "up")
-    ip(*inside, "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
-    ip(*inside, "addr", "add", f"{GATEWAY}/{PREFIX_LENGTH}", "dev", BRIDGE)
-    ip(*inside, "link", "set", BRIDGE, "up")
+def create_network() -> None:
+    """Make the namespace with its bridge. Raises LabError."""
+    call(["ip", "netns", "add", NAMESPACE])
+    for words in (
+        "link set lo up",
+        # without the delay of spanning tree a host's first packets get through
+        f"link add {BRIDGE} type bridge forward_delay 0",
+        f"addr add {GATEWAY}/24 dev {BRIDGE}",
+        f"link set {BRIDGE} up",
+    ):
+        call(["ip", "-n", NAMESPACE, *words.split()])
 
 
-def remove() -> None:
-    if PATH.exists():
-        ip("netns", "del", NAMESPACE)
+def remove_network() -> None:
+    """Remove the namespace with all in it. Idempotent."""
+    if namespace_path().exists():
+        call(["ip", "netns", "del", NAMESPACE])
 
 
-def prefix() -> list[str]:
-    """Runs a command inside the namespace. Not `ip netns exec`: that remounts /sys, and nspawn dies of it."""
-    return ["nsenter", f"--net={PATH}"]
-
-
-def enter() -> int:
-    """Move the calling thread into the namespace; returns a descriptor of where it was, for `leave`."""
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    inside = os.open(PATH, os.O_RDONLY)
+def enter_network() -> None:
+    """Move the calling thread into the lab's network. Does nothing when it is there already."""
+    if getattr(_home, "fd", None) is not None:
+        return
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _setns(inside)
+        lab = os.open(namespace_path(), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        os.close(home)
+        raise LabError(f"the lab's network {NAMESPACE} is not there: bring the stage up first ({error})") from error
+    try:
+        _setns(lab)
     except LabError:
-        os.close(before)
+        os.close(home)
         raise
     finally:
-        os.close(inside)
-    return before
+        os.close(lab)
+    _home.fd = home
 
 
-def leave(before: int) -> None:
-    """Move the calling thread back."""
+def leave_network() -> None:
+    """Move the calling thread back to where it entered from. Does nothing when it is not in."""
+    home = getattr(_home, "fd", None)
+    if home is None:
+        return
+    _home.fd = None
     try:
-        _setns(before)
+        _setns(home)
     finally:
-        os.close(before)
+        os.close(home)
 
 
-def _setns(descriptor: int) -> None:
-    if _libc.setns(descriptor, CLONE_NEWNET) != 0:
-        raise LabError(f"can't change network namespace: {os.strerror(ctypes.get_errno())}")
+@contextlib.contextmanager
+def in_network() -> Iterator[None]:
+    """`enter_network` for a block of one thread; a thread that was in already stays in."""
+    was_in = getattr(_home, "fd", None) is not None
+    enter_network()
+    try:
+        yield
+    finally:
+        if not was_in:
+            leave_network()
+
+
+def from_network(ask: Callable[[], T]) -> T:
+    """What `ask` returns when called in the lab's network."""
+    with in_network():
+        return ask()
+
+
+def _setns(fd: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)  # Python 3.11 has no os.setns
+    if libc.setns(fd, CLONE_NEWNET) != 0:
+        raise LabError(f"setns into a network namespace: {os.strerror(ctypes.get_errno())}")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from evals.lab.cgroups import HostCgroups, leftover_labels
+from evals.lab.lxcfs import stop_lxcfs
 from evals.lab.machine_commands import call
 from evals.lab.network import remove_network
 from evals.lab.processes import ProcessGroup
@@ -88,6 +89,7 @@ def sweep() -> None:
         _kill(group)
     if work is not None:
         ProcessGroup(work / "monitoring").stop()
+        stop_lxcfs(work / HOSTS_FOLDER)
         ProcessGroup(work / HOSTS_FOLDER).stop()
     for group in groups:
         _kill(group)

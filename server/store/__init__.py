@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from agents.legs import LegEnd
 from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, Started
 from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
-from server.store import accepting, deciding, legs, notices, reading, sideeffects
+from server.store import accepting, deciding, legs, notices, reading, sideeffects, takeover
 from server.store.accepting import Accepted, Overloaded, Place
 from server.store.deciding import Conflict, NotFound
 from server.store.engine import Database, StoreBusy
@@ -192,11 +192,17 @@ class Store:
     async def take_back(self) -> int:
         """Legs whose holder let its lease run out become runnable again. Returns how many."""
         now = self._now()
-        return await self._db.write(lambda c: legs.take_back(c, now))
+        return await self._db.write(lambda c: takeover.take_back(c, now))
 
     async def start_over(self) -> int:
         """At the start of the only process on this database: what ran before it died is runnable at once."""
-        return await self._db.write(legs.start_over)
+        now = self._now()
+        return await self._db.write(lambda c: takeover.start_over(c, now))
+
+    async def renumber(self, incident_id: str, leg: int) -> bool:
+        """A new number for a leg that may run but whose number the queue has used up. False where it has moved on."""
+        now = self._now()
+        return await self._db.write(lambda c: takeover.renumber(c, incident_id, leg, now))
 
     async def to_recheck(self) -> list[Incident]:
         """Closed incidents whose firing came again: does the condition still hold?"""
@@ -238,7 +244,8 @@ class Store:
         return await self._db.write(lambda c: sideeffects.restart(c, request))
 
     async def finish(self, result: ActionResult) -> None:
-        await self._db.write(lambda c: sideeffects.finish(c, result))
+        ended = result if result.finished_at else result.model_copy(update={"finished_at": self._now()})
+        await self._db.write(lambda c: sideeffects.finish(c, ended))
 
     async def view(self, resource: Resource) -> FleetView:
         now = stamp(self._now())
@@ -259,6 +266,8 @@ class Store:
                 author=entry.author,
                 records=entry.records,
             )
+            # A node has told something: the thread is begun afresh, and from now on is to be resumed.
+            takeover.begun_afresh(connection, entry.incident_id)
             if "attempts" in entry.records:
                 change(connection, entry.incident_id, attempts=entry.records["attempts"])
 

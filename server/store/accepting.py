@@ -152,7 +152,7 @@ def _apply(
 def _remember(connection: Connection, incident_id: str, alert: Alert, now: datetime) -> bool:
     """Write the alert, or count it once more. True where it is new to the incident."""
     key = (alerts.c.incident_id == incident_id) & (alerts.c.fingerprint == alert.fingerprint)
-    seen = connection.execute(select(alerts.c["count"]).where(key)).scalar()
+    seen = connection.execute(select(alerts).where(key)).mappings().first()
     values: dict[str, Any] = {
         "status": alert.status,
         "body": alert.model_dump(mode="json", by_alias=True),
@@ -162,9 +162,12 @@ def _remember(connection: Connection, incident_id: str, alert: Alert, now: datet
         values["starts_at"] = stamp(alert.starts_at)
     if seen is None:
         first = {"incident_id": incident_id, "fingerprint": alert.fingerprint, "count": 1, "first_at": stamp(now)}
-        add(connection, alerts, **first, **values)
+        add(connection, alerts, **first, news_at=stamp(now), **values)
         return True
-    count = seen + 1 if alert.firing else seen
+    began_anew = values.get("starts_at", seen["starts_at"]) != seen["starts_at"]
+    if alert.status != seen["status"] or began_anew:
+        values["news_at"] = stamp(now)
+    count = seen["count"] + 1 if alert.firing else seen["count"]
     connection.execute(update(alerts).where(key).values(count=count, **values))
     return False
 

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from graph.records import Approval, Plan
-from server.store.rows import add, attempts_of, change, incident_row, iso, moment, stamp, tell, upsert
-from server.store.schema import StoreError, approvals, audit, journal, leases, switches
+from server.store.attempts import all_attempts
+from server.store.rows import add, change, incident_row, iso, moment, stamp, tell, upsert
+from server.store.schema import StoreError, approvals, audit, incidents, journal, leases, switches, timeline
 
 
 class NotFound(StoreError):
@@ -139,16 +140,21 @@ def retry(connection: Connection, incident_id: str, by: str, now: datetime) -> N
         raise Conflict(f"#{row.number} is {row.phase}: only an escalated or declined incident can be tried again")
     if row.resource is None:
         raise Conflict(f"#{row.number} names no resource we know: declare it, then let the alert come again")
-    forgiven = [item.model_copy(update={"forgiven": True}).model_dump(mode="json") for item in attempts_of(row)]
     tell(connection, row.id, f"retry:{stamp(now)}", now, "asked to try again", author=by, records={"outcome": None})
-    reopen(connection, row, now, attempts=forgiven)
+    reopen(connection, row, now, forgive=True)
     _audit(connection, by, "retry", row.id, now)
 
 
-def reopen(connection: Connection, row: Row[Any], now: datetime, **values: Any) -> None:
-    """Start the heal of an incident afresh."""
+def reopen(connection: Connection, row: Row[Any], now: datetime, *, forgive: bool = False) -> None:
+    """Start the heal of an incident afresh, with its attempts so far, and keep how it ended in the timeline."""
+    attempts = all_attempts(connection, row, now)
+    if forgive:
+        attempts = tuple(attempt.model_copy(update={"forgiven": True}) for attempt in attempts)
+    told = (timeline.c.incident_id == row.id) & timeline.c.key.in_(("outcome", "closed"))
+    connection.execute(update(timeline).where(told).values(key=timeline.c.key + f":{row.leg}"))
+    remembered = [attempt.model_dump(mode="json") for attempt in attempts]
     cleared = {"outcome": None, "cancel_by": None, "withdrawn": 0, "failures": 0, "recheck": 0, "wake_at": None}
-    change(connection, row.id, phase="queued", fresh=1, updated_at=stamp(now), **cleared, **values)
+    change(connection, row.id, phase="queued", fresh=1, updated_at=stamp(now), attempts=remembered, **cleared)
 
 
 def close(connection: Connection, incident_id: str, by: str, comment: str, now: datetime) -> None:
@@ -179,8 +185,11 @@ def rechecked(connection: Connection, incident_id: str, still_firing: bool, reas
     change(connection, incident_id, recheck=0)
     if not still_firing or row.phase != "closed":
         return
-    target = f"{row.resource_kind}/{row.resource_id}"
-    if connection.execute(select(leases.c.incident_id).where(leases.c.target == target)).first() is not None:
+    same = (incidents.c.resource_kind == row.resource_kind) & (incidents.c.resource_id == row.resource_id)
+    holding = connection.execute(select(incidents.c.number).where(same, incidents.c.phase != "closed")).scalar()
+    if holding is not None:
+        said = f"{reason}, but #{holding} is open on the same resource by now: it is left to that"
+        tell(connection, incident_id, f"not-reopened:{stamp(now)}", now, said)
         return
     tell(connection, incident_id, f"reopened:{stamp(now)}", now, f"reopened: {reason}", records={"outcome": None})
     reopen(connection, row, now)

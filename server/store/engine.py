@@ -35,6 +35,7 @@ class Database:
         self._engine = engine
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._pending: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
+        self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
         self._writer.start()
 
@@ -54,8 +55,10 @@ class Database:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run in the writer; returns once committed.
 
-        Raises StoreBusy, and whatever `work` raises: then nothing of it is kept.
+        Raises StoreBusy, StoreError once closed, and whatever `work` raises: then nothing of it is kept.
         """
+        if self._closed:
+            raise StoreError("the store is closed: the process is going down")
         done: Future[T] = Future()
         self._pending.put((work, done))
         return await asyncio.wrap_future(done)
@@ -71,8 +74,12 @@ class Database:
 
     async def close(self) -> None:
         """Write what is pending, then let go of the database."""
+        if self._closed:
+            return
+        self._closed = True
         self._pending.put(None)
-        await asyncio.to_thread(self._writer.join, 10)
+        # Not in asyncio's default threads: the queue engine lends its own to the loop and takes them away.
+        await asyncio.get_running_loop().run_in_executor(self._readers, self._writer.join, 10)
         self._readers.shutdown(wait=True)
         self._engine.dispose()
 

@@ -10,25 +10,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, null, or_, select, update
 
 from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.records import Attempt, Incident, Outcome, Times
+from server.store.attempts import all_attempts
 from server.store.notices import notice
 from server.store.rows import (
     add,
-    attempts_of,
     change,
     incident_record,
     incident_row,
     iso,
     moment,
-    outcome_of,
     stamp,
     tell,
     upsert,
 )
-from server.store.schema import alerts, approvals, incidents, journal, leases
+from server.store.schema import alerts, approvals, incidents, leases
 
 BACKOFF_SECONDS = (1, 2, 4)
 LEASED_LOOK_AGAIN_SECONDS = 10.0
@@ -61,7 +60,7 @@ class Leg:
     fresh: bool
 
 
-def _may_run(now: float) -> Any:
+def may_run(now: float) -> Any:
     due = incidents.c.wake_at <= now
     return or_(
         incidents.c.phase == "queued",
@@ -72,7 +71,10 @@ def _may_run(now: float) -> Any:
 def runnable(connection: Connection, now: datetime, limit: int) -> list[Runnable]:
     """The legs that may be started, longest waiting first."""
     rows = connection.execute(
-        select(incidents).where(_may_run(stamp(now))).order_by(incidents.c.updated_at).limit(limit)
+        select(incidents)
+        .where(may_run(stamp(now)))
+        .order_by(func.coalesce(incidents.c.wake_at, incidents.c.received_at), incidents.c.number)
+        .limit(limit)
     )
     return [Runnable(row.id, row.leg, f"{row.resource_kind}/{row.resource_id}", row.resource_kind) for row in rows]
 
@@ -88,7 +90,7 @@ def begin(
     connection: Connection, incident_id: str, leg: int, holder: str, now: datetime, lease_seconds: float
 ) -> Leg | None:
     """Take the leg, or None where it is not (or no longer) to be had."""
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id, _may_run(stamp(now)))).first()
+    row = connection.execute(select(incidents).where(incidents.c.id == incident_id, may_run(stamp(now)))).first()
     if row is None or row.leg != leg:
         return None
     target = f"{row.resource_kind}/{row.resource_id}"
@@ -105,11 +107,14 @@ def begin(
         phase="running",
         holder=holder,
         lease_until=stamp(now) + lease_seconds,
+        begun_at=stamp(now),
         wake_at=None,
         wait_reason=None,
         updated_at=stamp(now),
     )
-    attempts = (*attempts_of(row), *_unclosed_attempt(connection, row, now))
+    attempts = all_attempts(connection, row, now)
+    if row.fresh:
+        change(connection, incident_id, attempts=[attempt.model_dump(mode="json") for attempt in attempts])
     return Leg(incident_record(connection, row), attempts, _answer(connection, row, now), bool(row.fresh))
 
 
@@ -130,6 +135,7 @@ def end(connection: Connection, incident_id: str, leg: int, holder: str, ended: 
         _failed(connection, row, ended.error, now, common)
         return True
     common |= {"failures": 0, "fresh": 0}
+    _answered(connection, row.id)
     stopped = bool(row.cancel_by or row.withdrawn)
     if isinstance(ended, Finished):
         finish(connection, row, ended.outcome, now, common)
@@ -150,11 +156,6 @@ def finish(connection: Connection, row: Row[Any], outcome: Outcome, now: datetim
         select(func.count()).where(alerts.c.incident_id == row.id, alerts.c.status == "firing")
     ).scalar_one()
     keeps = outcome.status in ("escalated", "declined") and still_firing > 0
-    verified = outcome.times.verified
-    newer = and_(alerts.c.incident_id == row.id, alerts.c.status == "firing")
-    came_later = verified is not None and bool(
-        connection.execute(select(func.count()).where(newer, alerts.c.first_at > stamp(verified))).scalar_one()
-    )
     change(
         connection,
         row.id,
@@ -163,7 +164,7 @@ def finish(connection: Connection, row: Row[Any], outcome: Outcome, now: datetim
         outcome=outcome.model_dump(mode="json"),
         wake_at=None,
         wait_reason=None,
-        recheck=int(came_later),
+        recheck=int(not keeps and _news_since(connection, row)),
     )
     connection.execute(
         update(approvals)
@@ -174,6 +175,19 @@ def finish(connection: Connection, row: Row[Any], outcome: Outcome, now: datetim
         connection.execute(leases.delete().where(leases.c.incident_id == row.id))
     if outcome.status == "escalated":
         notice(connection, row.id, "escalated", outcome.reason, now)
+
+
+def _news_since(connection: Connection, row: Row[Any]) -> bool:
+    """Whether an alert fires that came, or came again, after this leg was given its incident: nobody verified it."""
+    began = row.begun_at if row.begun_at is not None else row.received_at
+    newer = (alerts.c.incident_id == row.id, alerts.c.status == "firing", alerts.c.news_at > began)
+    return bool(connection.execute(select(func.count()).where(*newer)).scalar_one())
+
+
+def _answered(connection: Connection, incident_id: str) -> None:
+    """The leg has ended with the answer taken in: it must not answer a later question too."""
+    settled = and_(approvals.c.incident_id == incident_id, approvals.c.state != "waiting")
+    connection.execute(update(approvals).where(settled).values(answer=null()))
 
 
 def _failed(connection: Connection, row: Row[Any], error: str, now: datetime, common: Mapping[str, Any]) -> None:
@@ -253,48 +267,3 @@ def _answer(connection: Connection, row: Row[Any], now: datetime) -> Mapping[str
         connection.execute(update(approvals).where(approvals.c.id == latest.id).values(state="expired", answer=answer))
         return answer
     return dict(latest.answer) if latest.answer else None
-
-
-def _unclosed_attempt(connection: Connection, row: Row[Any], now: datetime) -> tuple[Attempt, ...]:
-    """An attempt that acted but was never closed: only a thread that starts afresh looks at it."""
-    closed = max((attempt.number for attempt in attempts_of(row)), default=0)
-    found = connection.execute(
-        select(journal)
-        .where(journal.c.incident_id == row.id, journal.c.attempt > closed)
-        .order_by(journal.c.started_at)
-    ).all()
-    if not found:
-        return ()
-    ended = outcome_of(row)
-    why = f"held at first ({ended.status}), then the condition came back" if ended else "was interrupted"
-    return (
-        Attempt(
-            number=found[0].attempt,
-            suspected_cause="",
-            plan_fingerprint=found[0].plan_fingerprint,
-            actions=tuple(item.action for item in found),
-            acted=True,
-            first_action_at=moment(found[0].started_at),
-            why_ended=why,
-            ended_at=now,
-        ),
-    )
-
-
-def take_back(connection: Connection, now: datetime) -> int:
-    """Make legs whose holder let the lease run out runnable again, under a new number. Returns how many."""
-    lost = and_(incidents.c.phase == "running", incidents.c.lease_until < stamp(now))
-    values = {"phase": "queued", "holder": None, "lease_until": None, "leg": incidents.c.leg + 1}
-    return connection.execute(update(incidents).where(lost).values(**values)).rowcount
-
-
-def start_over(connection: Connection) -> int:
-    """At the start of the only process on this database: nobody else runs a leg, so all that ran are runnable.
-
-    Every open incident's leg gets a new number, as the queue may remember the old one. Returns how many ran.
-    """
-    was_open = incidents.c.phase.not_in(("closed", "escalated", "declined"))
-    connection.execute(update(incidents).where(was_open).values(leg=incidents.c.leg + 1))
-    running = incidents.c.phase == "running"
-    values = {"phase": "queued", "holder": None, "lease_until": None}
-    return connection.execute(update(incidents).where(running).values(**values)).rowcount

@@ -13,6 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from graph.records import Alert, Attempt, Incident, Outcome, Resource
 from server.store.schema import alerts, incidents, timeline
 
+MAX_NUMBER_DIGITS = 15
+"""Longer ones fit no integer column; they name nothing."""
+
 
 def stamp(at: datetime) -> float:
     """Seconds since the epoch."""
@@ -35,7 +38,8 @@ def new_id() -> str:
 
 def incident_row(connection: Connection, incident_id: str) -> Row[Any] | None:
     """The incident of that id, or of that number as people see it."""
-    key = incidents.c.number == int(incident_id) if incident_id.isdigit() else incidents.c.id == incident_id
+    by_number = incident_id.isascii() and incident_id.isdigit() and len(incident_id) <= MAX_NUMBER_DIGITS
+    key = incidents.c.number == int(incident_id) if by_number else incidents.c.id == incident_id
     return connection.execute(select(incidents).where(key)).first()
 
 

@@ -40,6 +40,7 @@ incidents = Table(
     Column("leg", Integer, nullable=False, default=1),
     Column("holder", String(200)),
     Column("lease_until", Float),
+    Column("begun_at", Float),
     Column("wake_at", Float),
     Column("wait_reason", Text),
     Column("failures", Integer, nullable=False, default=0),
@@ -76,6 +77,7 @@ alerts = Table(
     Column("count", Integer, nullable=False, default=1),
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
+    Column("news_at", Float, nullable=False),
     UniqueConstraint("incident_id", "fingerprint"),
 )
 Index("known_firings", alerts.c.fingerprint, alerts.c.starts_at)

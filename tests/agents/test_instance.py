@@ -49,6 +49,8 @@ def best(facts: Mapping[str, FactValue]) -> str:
         (UP | KILLED, "process_crashed"),
         (UP | unit(state="failed", result="exit-code", exit_code=1), "process_crashed"),
         (UP | unit(state="starting", result="signal", signal="KILL"), "process_crashed"),
+        (UP | unit(state="starting", signal="KILL"), "process_crashed"),
+        (UP | unit(state="starting"), "unknown"),
         (UP | unit(state="stopped", result="success"), "service_stopped"),
         (UP | unit(state="stopped", result="success") | journal(stopped_by_request=True), "service_stopped"),
         (UP | unit(state="failed", result="oom-kill"), "oom_killed"),

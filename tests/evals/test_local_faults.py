@@ -10,7 +10,6 @@ from evals.lab import faults as package
 from evals.lab.faults import NAMES, fault, faults
 from evals.lab.stage import LabError
 
-
 ON_DISK = sorted(path.stem for path in Path(package.__file__).parent.glob("*.py") if path.stem in NAMES)
 
 

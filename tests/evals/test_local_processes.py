@@ -17,7 +17,9 @@ from evals.lab import leftovers
 from evals.lab.processes import ProcessGroup
 from evals.lab.stage import LabError
 
-STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+STUBBORN = (
+    "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+)
 PARENT = "import subprocess,sys,time; subprocess.Popen(['sleep','61'], start_new_session=True); time.sleep(60)"
 
 

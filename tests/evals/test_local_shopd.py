@@ -76,7 +76,7 @@ def test_a_data_folder_that_is_gone_makes_it_unhealthy_with_the_reason(tmp_path:
     ("text", "expected"),
     [
         ('{\n  "port": 808O,\n  "data_dir": "/tmp"\n}\n', "line 2 column 14: Expecting ',' delimiter: \"port\": 808O,"),
-        ('{\n  "port": "80",\n  "data_dir": "/tmp"\n}\n', "line 2: 'port' must be of type int: \"port\": \"80\","),
+        ('{\n  "port": "80",\n  "data_dir": "/tmp"\n}\n', 'line 2: \'port\' must be of type int: "port": "80",'),
         ('{"port": 80}', "line 1: 'data_dir' must be of type str: (missing)"),
         ("[]", "line 1: not a JSON object: []"),
         ("", "line 1 column 1: Expecting value: "),

@@ -98,7 +98,9 @@ def test_what_the_manager_and_the_service_say_tells_the_faults_apart(stage: Loca
     told = {}
     for found in faults("local"):
         found.inject(stage, host)
-        told[found.name] = stage.run(host, "supervisorctl status; supervisorctl maintail; supervisorctl tail shopd").stdout
+        told[found.name] = stage.run(
+            host, "supervisorctl status; supervisorctl maintail; supervisorctl tail shopd"
+        ).stdout
         found.restore(stage, host)
 
     assert "FATAL" in told["service_killed"]
@@ -109,7 +111,7 @@ def test_what_the_manager_and_the_service_say_tells_the_faults_apart(stage: Loca
 
 
 def test_a_command_that_hangs_is_cut_off_with_all_it_started(stage: LocalStage, host: StageHost) -> None:
-    with pytest.raises(LabError, match="did not end within 0.5 s"):
+    with pytest.raises(LabError, match=r"did not end within 0\.5 s"):
         stage.run(host, "sleep 71 & sleep 72", timeout=0.5)
 
     assert stage.run(host, "echo one; echo two >&2; exit 3").returncode == 3

@@ -72,7 +72,7 @@ def unprivileged_python() -> str | None:
 @pytest.fixture
 def python() -> str:
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        pytest.skip("needs root and setpriv to become nobody; the other tests of the local setting run unprivileged here")
+        pytest.skip("needs root and setpriv to become nobody; without root, the other local tests show it")
     if missing := local_missing():
         pytest.skip(f"the local setting needs what is not on PATH: {missing}")
     found = unprivileged_python()

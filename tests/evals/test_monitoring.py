@@ -86,7 +86,10 @@ def test_a_dead_host_fires_instance_down_alone_and_a_dead_service_fires_service_
     extra = ',service="shopd"'
     series = [
         {"series": up.format("node", "a:1", "inst-1", ""), "values": f"1 1 {node} {node} {node} {node}"},
-        {"series": up.format("service", "a:2", "inst-1", extra), "values": f"1 1 {service} {service} {service} {service}"},
+        {
+            "series": up.format("service", "a:2", "inst-1", extra),
+            "values": f"1 1 {service} {service} {service} {service}",
+        },
         # a healthy neighbour, whose series must not silence or add anything
         {"series": up.format("node", "b:1", "inst-2", ""), "values": "1x5"},
         {"series": up.format("service", "b:2", "inst-2", extra), "values": "1x5"},

@@ -67,7 +67,9 @@ async def test_an_incident_is_found_by_id_and_by_number(server: Server) -> None:
     assert record["timeline"][0]["author"] == "alertmanager"
 
 
-@pytest.mark.parametrize("reference", ["99", "x", "9" * 30, "²", "%00", "a%20b", "01234567-89ab-7def-8123-456789abcdef"])
+@pytest.mark.parametrize(
+    "reference", ["99", "x", "9" * 30, "²", "%00", "a%20b", "01234567-89ab-7def-8123-456789abcdef"]
+)
 async def test_an_unknown_incident_is_404_everywhere(server: Server, reference: str) -> None:
     for method, verb in (("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/close")):
         answer = await server.http.request(method, f"/api/incidents/{reference}{verb}")
@@ -91,7 +93,8 @@ async def test_lists_are_paged_and_filtered(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "field"), [("status=burning", "status"), ("limit=0", "limit"), ("limit=x", "limit"), ("cursor=-1", "cursor")]
+    ("query", "field"),
+    [("status=burning", "status"), ("limit=0", "limit"), ("limit=x", "limit"), ("cursor=-1", "cursor")],
 )
 async def test_a_query_that_makes_no_sense_is_422_by_name(server: Server, query: str, field: str) -> None:
     answer = await server.http.get(f"/api/incidents?{query}")

@@ -50,16 +50,15 @@ class Sshd:
         )
 
     def sessions(self) -> list[int]:
-        """Pids of the processes that serve connections."""
-        return [pid for pid, _name in children(self.process.pid)]
+        """Pids of the processes that serve connections: one each, or two where privileges are separated."""
+        serving = [pid for pid, _name in children(self.process.pid)]
+        return serving + [pid for parent in serving for pid, name in children(parent) if name.startswith("sshd")]
 
     def cut(self) -> None:
         """Kill the server's side of every connection, at once; what it runs goes on."""
-        for session in self.sessions():
-            own = [pid for pid, name in children(session) if name.startswith("sshd")]
-            for pid in (session, *own):
-                with contextlib.suppress(ProcessLookupError):  # it went with the one before
-                    os.kill(pid, signal.SIGKILL)
+        for pid in self.sessions():
+            with contextlib.suppress(ProcessLookupError):  # it went with the one before
+                os.kill(pid, signal.SIGKILL)
 
 
 def children(parent: int) -> list[tuple[int, str]]:

@@ -130,7 +130,8 @@ class SshConnection:
             moved |= stderr.take(channel.recv_stderr_ready, channel.recv_stderr)
             now = time.monotonic()
             if channel.exit_status_ready() and not moved:
-                ended_at = ended_at or now
+                if ended_at is None:
+                    ended_at, pause = now, 0.002
                 # A child left in the background may hold the output open: do not wait for it.
                 if channel.eof_received or channel.closed or now - ended_at > _EOF_GRACE_SECONDS:
                     break

@@ -85,7 +85,7 @@ def logs_of(output: str, resource: Resource) -> Mapping[str, str]:
 def journal_facts(unit: str, signs: LogSigns) -> dict[str, FactValue]:
     """Only what the lines speak of, redacted."""
     values: dict[str, FactValue | None] = {
-        "config_error": line(signs.config_error) if signs.config_error else None,
+        "config_error": line(signs.config_error, 200) if signs.config_error else None,
         "last_error": line(signs.last_error) if signs.last_error and signs.last_error != signs.config_error else None,
         "oom": True if signs.oom else None,
         "address_in_use": True if signs.address_in_use else None,

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 _JOURNAL = re.compile(
-    r"^\d{4}-\d\d-\d\d[T ][\d:.,]+[+\-\dZ:]* (?P<host>\S+) (?P<who>[^\s\[:]+)(?:\[\d+\])?: (?P<says>.*)$"
+    r"^\d{4}-\d\d-\d\dT[\d:.,]+[+\-\dZ:]* (?P<host>\S+) (?P<who>[^\s\[:]+)(?:\[\d+\])?: (?P<says>.*)$"
 )
 _SUPERVISOR = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (?:[A-Z]+) (?P<says>.*)$")
 
 _STARTING = re.compile(r"^Starting\b")
 _STARTED = re.compile(r"^Started\b|^spawned: ")
 _ENDED = re.compile(
-    r"Main process exited|Failed with result|^Stopped |^Failed to start|Deactivated successfully|^exited: |^stopped: "
+    r"Main process exited|Failed with result|^Stopped |^Failed to start|Deactivated successfully|^exited: |^stopped: |^gave up: "
 )
 _STOPPING = re.compile(r"^Stopping\b|^waiting for .* to stop|^stopped: ")
 _FAILED = re.compile(
@@ -30,7 +30,7 @@ _SERVES = re.compile(
     r"(?i)\b(listening (on|at)|ready (to accept|for) connections|accepting connections|server started)\b"
 )
 
-_OOM = re.compile(r"killed by the OOM killer|Failed with result 'oom-kill'|\boom-kill(er)?\b|Out of memory: Kill", re.I)
+_OOM = re.compile(r"killed by the OOM killer|\boom-kill(er)?\b|Out of memory: Kill", re.I)
 _ADDRESS = re.compile(
     r"address already in use|EADDRINUSE|bind\(\) to \S+ failed \(98|port \S+ is already (in use|allocated)", re.I
 )
@@ -44,7 +44,8 @@ _CONFIG = re.compile(
     rf"\bconfig(?:uration|s)?\b.{{0,80}}?\b{_BAD}\b|\b{_BAD}\b.{{0,60}}?\bconfig(?:uration|s)?\b"
     r"|\.(?:conf|cfg|ini|ya?ml|toml|json)\b.{0,40}?\b(?:line \d+|error|invalid|unknown|unexpected)\b"
     r"|JSONDecodeError|YAMLError|ScannerError|ParserError|TOMLDecodeError|MissingSectionHeaderError"
-    r"|\b(?:syntax|parse|parsing) (?:error|failed)|\b(?:failed|unable|error|cannot|could not)\b.{0,20}?\bpars(?:e|ing)\b"
+    r"|\b(?:syntax|parse|parsing) (?:error|failed)"
+    r"|\b(?:failed|unable|error|cannot|could not)\b.{0,20}?\bpars(?:e|ing)\b"
     r"|\bunexpected (?:token|character|end of|identifier)|\bunknown (?:directive|option|key|lvalue|field|parameter)"
     r"|\binvalid (?:directive|option|value|argument|parameter|key|port|number of arguments)"
     r"|\bunrecogni[sz]ed (?:option|argument|directive|configuration parameter)|\[emerg\]|status=78/CONFIG",
@@ -56,6 +57,7 @@ _ERROR = re.compile(
 )
 _ACCESS = re.compile(r'"?(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) /\S* ?(?:HTTP/)?')
 
+_MAX_LINE_CHARS = 2000
 Who = Literal["manager", "service"]
 
 
@@ -130,6 +132,7 @@ def _since_it_served(lines: Sequence[LogLine]) -> list[LogLine]:
 
 
 def _parsed(line: str) -> LogLine:
+    line = line[:_MAX_LINE_CHARS]
     if match := _JOURNAL.match(line):
         return LogLine("manager" if match["who"] in ("systemd", "kernel") else "service", match["says"].strip())
     if match := _SUPERVISOR.match(line):

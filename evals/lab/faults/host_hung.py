@@ -1,23 +1,17 @@
-"""The host hangs: the kernel still shakes hands, nothing behind it answers, and the provider says it runs."""
+"""The host hangs: its kernel still answers pings and TCP handshakes, nothing behind it does, and the provider says it runs."""
 
 from __future__ import annotations
 
-from typing import cast
-
-from evals.lab.faults.on_host import wait_healthy
 from evals.lab.hosts import LabStage
-from evals.lab.stage import Fault, Stage, StageHost
+from evals.lab.stage import Fault, StageHost
 
 
-def inject(stage: Stage, host: StageHost) -> None:
-    cast(LabStage, stage).machine(host).freeze()
+def inject(stage: LabStage, host: StageHost) -> None:
+    stage.machine(host).freeze()
 
 
-def restore(stage: Stage, host: StageHost) -> None:
-    machine = cast(LabStage, stage).machine(host)
-    machine.thaw()
-    machine.power_on()
-    wait_healthy(stage, host)
+def restore(stage: LabStage, host: StageHost) -> None:
+    stage.recover(host)
 
 
 FAULT = Fault(
@@ -29,5 +23,5 @@ FAULT = Fault(
     expected_outcome="mitigated",
     inject=inject,
     restore=restore,
-    says="every process of the host stops in its tracks",
+    says="every process of the host stops where it stands",
 )

@@ -1,22 +1,25 @@
-"""The host is powered off, and its provider knows."""
+"""The host powers itself off in good order, as after a `poweroff` typed in the wrong window; the provider knows it as stopped."""
 
 from __future__ import annotations
 
-from typing import cast
-
-from evals.lab.faults.on_host import wait_healthy
 from evals.lab.hosts import LabStage
-from evals.lab.stage import Fault, Stage, StageHost
+from evals.lab.probing import wait_until
+from evals.lab.stage import Fault, StageHost
+
+SHUTDOWN_WAIT = 20.0
 
 
-def inject(stage: Stage, host: StageHost) -> None:
-    cast(LabStage, stage).machine(host).shut_down()
+def inject(stage: LabStage, host: StageHost) -> None:
+    machine = stage.machine(host)
+    # --no-block: the command's own shell goes down with the host
+    stage.run(host, "systemctl --no-block poweroff")
+    wait_until(
+        lambda: f"{host.name} still has power" if machine.powered else None, SHUTDOWN_WAIT, f"{host.name} is off"
+    )
 
 
-def restore(stage: Stage, host: StageHost) -> None:
-    machine = cast(LabStage, stage).machine(host)
-    machine.power_on()
-    wait_healthy(stage, host)
+def restore(stage: LabStage, host: StageHost) -> None:
+    stage.recover(host)
 
 
 FAULT = Fault(
@@ -28,5 +31,5 @@ FAULT = Fault(
     expected_outcome="mitigated",
     inject=inject,
     restore=restore,
-    says="the instance is shut down",
+    says="somebody powers the host off from within",
 )

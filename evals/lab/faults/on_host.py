@@ -43,6 +43,11 @@ def start_again(stage: Stage, host: StageHost) -> None:
             stage.run(host, f"systemctl reset-failed {host.service}")
         # its exit code says little: what counts is asked next
         stage.run(host, manager(stage, "restart", host.service))
+    wait_healthy(stage, host)
+
+
+def wait_healthy(stage: Stage, host: StageHost) -> None:
+    """Return when the service answers again. Raises LabError after RECOVERY_WAIT seconds."""
     wait_until(
         lambda: None if stage.healthy(host) else f"{host.service} does not answer",
         RECOVERY_WAIT,

@@ -1,31 +1,43 @@
-"""The service loses memory until the kernel's OOM killer takes it, again and again, until its manager gives up."""
+"""The service loses memory until the kernel kills it at the host's limit, again and again, until systemd gives it up.
+
+The leak is gone when the alert fires, as after a burst of bad requests, so that starting the service mends it.
+"""
 
 from __future__ import annotations
 
-from evals.lab.faults.on_host import start_again, tell
-from evals.lab.stage import Fault, Stage, StageHost
+import re
 
-LEAK_MIB_PER_S = 400
+from evals.lab.disk import service_config
+from evals.lab.faults.on_host import given_up, start_again, tell
+from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.stage import Fault, LabError, StageHost
 
-
-def inject(stage: Stage, host: StageHost) -> None:
-    # OOMScoreAdjust: of all on the host, the leaking service is what the kernel should take
-    leak = f"""sed -i 's/"upstream": ""/"upstream": "", "leak_mib_per_s": {LEAK_MIB_PER_S}/' /etc/shopd.json"""
-    drop_in = "/run/systemd/system/shopd.service.d"
-    tell(
-        stage,
-        host,
-        f"cp /etc/shopd.json /etc/shopd.json.before; {leak}; mkdir -p {drop_in}; "
-        f"printf '[Service]\\nOOMScoreAdjust=900\\n' > {drop_in}/oom.conf; systemctl daemon-reload; "
-        "systemctl restart shopd; end=$(($(date +%s) + 40)); "
-        "until systemctl is-failed --quiet shopd; do [ $(date +%s) -lt $end ] || exit 1; sleep 0.2; done; "
-        "mv /etc/shopd.json.before /etc/shopd.json",
-        timeout=60,
-    )
+LEAK_MIB_PER_S = 200
+GIVING_UP = 40
+"""Seconds in which systemd must have given the service up."""
 
 
-def restore(stage: Stage, host: StageHost) -> None:
-    tell(stage, host, "[ ! -e /etc/shopd.json.before ] || mv /etc/shopd.json.before /etc/shopd.json")
+def inject(stage: LabStage, host: StageHost) -> None:
+    stage.machine(host).disk.write("etc/shopd.json", service_config(SERVICE_PORT, LEAK_MIB_PER_S))
+    try:
+        tell(stage, host, f"systemctl restart {host.service}")
+        tell(
+            stage,
+            host,
+            f"end=$(($(date +%s) + {GIVING_UP})); until {given_up(stage, host.service)}; do "
+            "[ $(date +%s) -lt $end ] || exit 1; sleep 0.1; done",
+            timeout=GIVING_UP + 10,
+        )
+    finally:
+        stage.machine(host).disk.write("etc/shopd.json", service_config(SERVICE_PORT))
+    # the world is asked whether it really was the kernel
+    killed = tell(stage, host, "dmesg | tail -n 200").stdout
+    if not re.search(rf"Memory cgroup out of memory: Killed process \d+ \({host.service}\)", killed):
+        raise LabError(f"{host.service} on {host.name} went down, but the kernel's log names no OOM kill of it")
+
+
+def restore(stage: LabStage, host: StageHost) -> None:
+    stage.machine(host).disk.write("etc/shopd.json", service_config(SERVICE_PORT))
     start_again(stage, host)
 
 
@@ -38,5 +50,5 @@ FAULT = Fault(
     expected_outcome="mitigated",
     inject=inject,
     restore=restore,
-    says="the service leaks memory until the kernel kills it, and the leak is gone by the time it is looked at",
+    says="the service leaks memory until the kernel kills it, and again at each restart",
 )

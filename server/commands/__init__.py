@@ -1,0 +1,1 @@
+"""The commands of `selfheal`, one topic a file; `server.cli` puts them together."""

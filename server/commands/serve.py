@@ -1,0 +1,95 @@
+"""`selfheal serve`: the web and the worker in one process. The port opens first; what heals is loaded behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+
+from server import exits
+from server.commands.common import ConfigOption, err, settings_of
+from server.lock import sole_process
+from server.services import Runtime, Services
+from server.settings import Settings, unknown_variables
+
+log = logging.getLogger("selfheal.serve")
+
+GRACEFUL_SECONDS = 5
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, instead of listen.host.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port, instead of listen.port.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Serve the webhook and the API, and heal. Stops after the steps under way on SIGTERM or Ctrl-C."""
+    settings = settings_of(context, config)
+    listen = settings.listen.model_copy(
+        update={key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    )
+    settings = settings.model_copy(update={"listen": listen})
+    set_up_logging(verbose)
+    for name in unknown_variables():
+        log.warning("the variable %s sets nothing: see selfheal.example.yaml for the keys there are", name)
+    with sole_process(settings.database_file):
+        broken = run(settings)
+    if broken:
+        err().print(f"the server stopped: {broken}", style="red", markup=False)
+        raise typer.Exit(exits.ERROR)
+
+
+def run(settings: Settings) -> str | None:
+    """Serve until told to stop. Returns why it stopped by itself, or None."""
+    import uvicorn
+
+    from server.app import create_app
+    from server.preflight import prepare
+
+    services = prepare(settings)
+    app = create_app(services, load_behind, lambda: setattr(server, "should_exit", True))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.listen.host,
+            port=settings.listen.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+    )
+    log.info("opening http://%s:%s", settings.listen.host, settings.listen.port)
+    log.info("tokens: webhook %s, operator %s", settings.webhook.token_file, settings.operator.token_file)
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's way to say that the port could not be opened; it has logged why
+        return f"{settings.server_url} can't be opened: is the port taken? Choose another with --port"
+    return services.broken
+
+
+@asynccontextmanager
+async def load_behind(services: Services) -> AsyncIterator[Runtime]:
+    """Load the heavy parts in a thread, so that alerts are answered meanwhile."""
+    from importlib import import_module
+
+    module = await asyncio.to_thread(import_module, "server.runtime")
+    async with module.load_server(services) as runtime:
+        yield runtime
+
+
+def set_up_logging(verbose: bool) -> None:
+    """One line an event to stderr. The libraries' own chatter only as warnings."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.getLogger("selfheal").setLevel(logging.DEBUG if verbose else logging.INFO)

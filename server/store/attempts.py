@@ -1,0 +1,58 @@
+"""Attempts that acted but that no node closed: only a heal that starts afresh has to be told of them.
+
+Without them a fresh start would reuse the number of an attempt whose side effects are in the journal, and take their
+results for its own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from graph.records import Attempt
+from server.store.rows import attempts_of, moment, outcome_of
+from server.store.schema import journal, timeline
+
+
+def all_attempts(connection: Connection, row: Row[Any], now: datetime) -> tuple[Attempt, ...]:
+    """Every attempt of an incident, the unclosed one included, oldest first."""
+    closed = attempts_of(row)
+    last = max((attempt.number for attempt in closed), default=0)
+    found = connection.execute(
+        select(journal).where(journal.c.incident_id == row.id, journal.c.attempt > last).order_by(journal.c.started_at)
+    ).all()
+    if not found:
+        return closed
+    unclosed = Attempt(
+        number=max(item.attempt for item in found),
+        suspected_cause=_suspected(connection, row.id),
+        plan_fingerprint=found[-1].plan_fingerprint,
+        actions=tuple(item.action for item in found if not item.undo),
+        acted=True,
+        first_action_at=moment(found[0].started_at),
+        why_ended=_why(row),
+        rolled_back=any(item.undo for item in found),
+        ended_at=now,
+    )
+    return (*closed, unclosed)
+
+
+def _why(row: Row[Any]) -> str:
+    outcome = outcome_of(row)
+    if outcome is None:
+        return "was interrupted"
+    if outcome.status == "mitigated":
+        return "held at first, then the condition came back"
+    return f"ended {outcome.status}: {outcome.reason}"[:300]
+
+
+def _suspected(connection: Connection, incident_id: str) -> str:
+    """What was last suspected, as it was told."""
+    records = connection.execute(
+        select(timeline.c.records)
+        .where(timeline.c.incident_id == incident_id, timeline.c.node == "diagnose")
+        .order_by(timeline.c.at.desc())
+    ).scalars()
+    return next((str(told["diagnosis"]["suspected_cause"]) for told in records if told.get("diagnosis")), "")

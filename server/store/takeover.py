@@ -1,0 +1,53 @@
+"""Legs that lost their worker, or their number: made runnable again, under a number that was never used."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, select, update
+
+from server.store.legs import may_run
+from server.store.rows import change, stamp, tell
+from server.store.schema import incidents
+
+
+def take_back(connection: Connection, now: datetime) -> int:
+    """Make legs whose holder let the lease run out runnable again, under a new number. Returns how many."""
+    lost = connection.execute(
+        select(incidents).where(incidents.c.phase == "running", incidents.c.lease_until < stamp(now))
+    ).all()
+    for row in lost:
+        _free(connection, row, now, f"{row.holder} was not heard of for too long: another worker goes on")
+    return len(lost)
+
+
+def start_over(connection: Connection, now: datetime) -> int:
+    """At the start of the only process on this database: nobody else runs a leg, so all that ran are runnable.
+
+    Every open incident's leg gets a new number, as the queue may remember the old one. Returns how many ran.
+    """
+    ran = connection.execute(select(incidents).where(incidents.c.phase == "running")).all()
+    resting = incidents.c.phase.in_(("queued", "waiting", "waiting_approval"))
+    connection.execute(update(incidents).where(resting).values(leg=incidents.c.leg + 1))
+    for row in ran:
+        _free(connection, row, now, "the server was restarted: the heal goes on where it was")
+    return len(ran)
+
+
+def begun_afresh(connection: Connection, incident_id: str) -> None:
+    """The running heal has left its old thread behind: whoever takes it over must resume the new one."""
+    begun = and_(incidents.c.id == incident_id, incidents.c.phase == "running", incidents.c.fresh == 1)
+    connection.execute(update(incidents).where(begun).values(fresh=0))
+
+
+def renumber(connection: Connection, incident_id: str, leg: int, now: datetime) -> bool:
+    """Give a leg that may run, but whose number the queue has used up, a new one. False where it has moved on."""
+    same = and_(incidents.c.id == incident_id, incidents.c.leg == leg, may_run(stamp(now)))
+    return connection.execute(update(incidents).where(same).values(leg=leg + 1)).rowcount == 1
+
+
+def _free(connection: Connection, row: Row[Any], now: datetime, why: str) -> None:
+    values = {"phase": "queued", "holder": None, "lease_until": None, "leg": row.leg + 1}
+    change(connection, row.id, updated_at=stamp(now), **values)
+    tell(connection, row.id, f"taken-over:{row.leg}", now, why)

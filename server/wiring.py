@@ -1,0 +1,162 @@
+"""The only file that names concrete tools. Unknown names fail here, at the start, not in the middle of a heal.
+
+Imported behind the open port, as what it imports takes a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from agents.reasoning.fallback import FallbackReasoner
+from agents.reasoning.llm import LlmReasoner
+from agents.reasoning.llm import LlmSettings as ModelSettings
+from agents.reasoning.runbook import RunbookReasoner
+from graph.kind import ResourceKind
+from graph.ports import (
+    Chronicle,
+    Deps,
+    Directives,
+    EvidenceArchive,
+    Fleet,
+    HealSettings,
+    Journal,
+    PermanentError,
+    Reasoner,
+    TemporaryError,
+)
+from graph.records import Alert, Policy
+from server.auth import read_token
+from server.settings import LlmSettings, NotifySettings, Settings
+from server.settings_errors import ConfigError
+from tools.actions.action import ActionContext
+from tools.actions.catalogue import Catalogue
+from tools.clients.prometheus import PrometheusClient
+from tools.clients.providers import make_providers
+from tools.clients.transports import TransportHosts
+from tools.evidence import EvidenceContext, History, make_sources
+from tools.health import WorldHealth, health_client
+from tools.notify import HttpNotifier
+from tools.redaction import redact
+
+# Two calls of the model and what lies between them, before the runbook's turn.
+REASONER_TIMEOUTS = 2.5
+
+
+class Memory(Journal, Fleet, EvidenceArchive, Protocol):
+    """What nodes remember by: the store."""
+
+
+class Told(Directives, Chronicle, Protocol):
+    """Who is asked whether to stop, and told what was done: the store, or what stands before it."""
+
+
+class SystemClock:
+    """The wall clock and real waiting."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The outside world of one process: what the graphs of all kinds are given."""
+
+    actions: Catalogue
+    hosts: TransportHosts
+    health: WorldHealth
+    reasoner: Reasoner
+    prometheus: PrometheusClient
+    evidence: EvidenceContext
+    clock: SystemClock
+
+    async def condition(self, alert: Alert) -> bool | None:
+        """Whether Prometheus shows the alert's condition now; None where it can't say."""
+        try:
+            found = await self.prometheus.alert_state(alert)
+        except (TemporaryError, PermanentError):
+            return None
+        return {"firing": True, "pending": True, "inactive": False}.get(found.state)
+
+
+@asynccontextmanager
+async def open_tools(settings: Settings, history: History | None = None) -> AsyncIterator[Tools]:
+    """Clients, sources and actions as the settings declare them. Connects at the first question only."""
+    async with AsyncExitStack() as stack:
+        clock, hosts = SystemClock(), TransportHosts()
+        stack.push_async_callback(hosts.close)
+        prometheus = PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds)
+        stack.push_async_callback(prometheus.close)
+        providers = make_providers({"none", *(resource.provider.name for resource in settings.resources)})
+        health = WorldHealth(hosts, prometheus, await stack.enter_async_context(health_client()))
+        yield Tools(
+            actions=Catalogue(ActionContext(hosts, clock, providers)),
+            hosts=hosts,
+            health=health,
+            reasoner=make_reasoner(settings.llm),
+            prometheus=prometheus,
+            evidence=EvidenceContext(hosts, clock, health, prometheus, providers, history),
+            clock=clock,
+        )
+
+
+def deps_of(
+    kind: ResourceKind,
+    tools: Tools,
+    memory: Memory,
+    told: Told,
+    policies: Sequence[Policy],
+    settings: HealSettings,
+) -> Deps:
+    """What the nodes of one kind's graph are given. Raises for a source or action that does not exist."""
+    tools.actions.specs(kind)
+    return Deps(
+        kind=kind,
+        reasoner=tools.reasoner,
+        sources=make_sources(kind.sources, tools.evidence),
+        archive=memory,
+        actions=tools.actions,
+        journal=memory,
+        health=tools.health,
+        fleet=memory,
+        directives=told,
+        chronicle=told,
+        clock=tools.clock,
+        policies=policies,
+        settings=settings,
+    )
+
+
+def for_studio(settings: HealSettings, execute: bool, decider: str) -> HealSettings:
+    """Studio has no runner that wakes a heal, and touches nothing unless told to."""
+    return replace(settings, inline_waits=True, dry_run=settings.dry_run or not execute, decider=decider)
+
+
+def make_reasoner(llm: LlmSettings | None) -> Reasoner:
+    """The runbook alone, or a model with the runbook behind it. Raises ConfigError."""
+    runbook = RunbookReasoner()
+    if llm is None:
+        return runbook
+    try:
+        model = ModelSettings(**llm.model_dump())
+    except ValidationError as error:
+        said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise ConfigError("llm", [f"{said} (the variable OPENAI_API_KEY gives the key)"]) from error
+    return FallbackReasoner(LlmReasoner(model), runbook, deadline_seconds=REASONER_TIMEOUTS * llm.timeout_seconds)
+
+
+def make_notifier(notify: NotifySettings | None) -> HttpNotifier | None:
+    """Where notices are posted, or None. Raises ConfigError for an unusable token file."""
+    if notify is None:
+        return None
+    token = read_token(notify.token_file) if notify.token_file else None
+    return HttpNotifier(notify.url, redact, token, notify.timeout_seconds)
