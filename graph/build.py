@@ -26,7 +26,7 @@ from graph.nodes.retry import retry
 from graph.nodes.rollback import rollback
 from graph.nodes.verify import verify
 from graph.nodes.wait import wait
-from graph.nodes.wrapper import Node, as_node
+from graph.nodes.wrapper import Node, Wrapped, as_node
 from graph.ports import Deps
 from graph.routes import Route, routed
 from graph.state import HealState
@@ -54,11 +54,17 @@ WALK: tuple[tuple[Node, bool, Route | None, tuple[str, ...]], ...] = (
 
 
 def build_graph(
-    deps: Deps, checkpointer: BaseCheckpointSaver[str] | None = None
+    deps: Deps, checkpointer: BaseCheckpointSaver[str] | None = None, opening: Wrapped | None = None
 ) -> CompiledStateGraph[HealState, None, HealState, HealState]:
-    """The graph of one resource kind. Without a checkpointer for Studio, which brings its own."""
+    """The graph of one resource kind. Studio brings its own checkpointer, and an `opening` node that makes an
+    incident of an alert body."""
     graph = StateGraph(HealState)
-    graph.add_edge(START, "gather_context")
+    if opening is None:
+        graph.add_edge(START, "gather_context")
+    else:
+        graph.add_node("open_incident", opening)
+        graph.add_edge(START, "open_incident")
+        graph.add_edge("open_incident", "gather_context")
     for node, stoppable, route, targets in WALK:
         graph.add_node(node.__name__, as_node(node, deps, stoppable=stoppable))
         if route is None:

@@ -138,6 +138,8 @@ class Probe:
 
     effect: Literal["took_effect", "no_effect", "unknown"]
     observed: str
+    exit_status: int | None = None
+    """Where the run's own end is on record: anything but 0 is a failed action, though it took effect."""
 
 
 class Actions(Protocol):
@@ -301,6 +303,8 @@ class HealSettings:
     """Everything up to and including the rendered plan; nothing is touched."""
     decider: str = "studio:unknown"
     """Who is recorded for a decision that does not say."""
+    holder: str = ""
+    """Who holds the lease where the run's configuration does not say."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class HealState(TypedDict, total=False):
 
     schema_version: int
     graph_version: str
+    alerts: list[dict[str, Any]]
+    """Only where a heal is started by hand (Studio): the alert body that `opening` makes an incident of."""
     incident: dict[str, Any]
     evidence: list[dict[str, Any]]
     diagnosis: dict[str, Any] | None
@@ -57,6 +59,7 @@ class Heal(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     graph_version: str = ""
+    alerts: tuple[Any, ...] = ()
     incident: Incident
     evidence: tuple[Evidence, ...] = ()
     diagnosis: Diagnosis | None = None

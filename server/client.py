@@ -26,14 +26,14 @@ class ServerRefused(Exception):
 
 
 class ServerClient:
-    """One server, with the operator's token. Close after use, or use as a context."""
+    """One server, with the operator's token; without one only `alive` can be asked. Close it, or use it as a context."""
 
-    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str, token: str = "", transport: httpx.BaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
         # No proxies: the token must go nowhere but to the server named.
         self._http = httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=TIMEOUT_SECONDS,
             transport=transport,
             trust_env=False,

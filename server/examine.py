@@ -104,7 +104,7 @@ def _model(settings: Settings) -> Check:
 
 
 def _server(settings: Settings) -> Check:
-    with ServerClient(settings.server_url, "") as client:
+    with ServerClient(settings.server_url) as client:
         if client.alive():
             return Check("server", "ok", f"answers at {settings.server_url}")
     return Check("server", "warn", f"none answers at {settings.server_url}", "start it with `selfheal serve`")

@@ -137,7 +137,7 @@ def _summary(record: Record) -> Table:
         ("What broke", _broke(record)),
         ("How we know", _known(record)),
         ("What was done", _done(record)),
-        ("That it holds", _holds(record)),
+        ("Does it hold", _holds(record)),
         ("Now", _now(record)),
     ):
         found = list(lines)
@@ -186,7 +186,8 @@ def _holds(record: Record) -> Iterator[Text]:
         status = str(criterion.get("status"))
         line = Text(f"{plain(criterion.get('name'))}: {plain(criterion.get('before') or '?', 100)} → ")
         yield line.append(plain(criterion.get("after") or "?", 100), _colour(status))
-    yield Text(plain(verification.get("reason")), "dim")
+    if verification.get("reason") != (record.get("outcome") or {}).get("reason"):
+        yield Text(plain(verification.get("reason")), "dim")
 
 
 def _now(record: Record) -> Iterator[Text]:
@@ -194,6 +195,10 @@ def _now(record: Record) -> Iterator[Text]:
     if outcome:
         if outcome.get("status") != "mitigated":
             yield Text(plain(outcome.get("reason"), 500))
+        if record.get("phase") in ("escalated", "declined"):
+            number = record.get("number")
+            yield Text("it keeps its resource until its alerts resolve, or:", "dim")
+            yield Text(f"selfheal retry {number}   or   selfheal close {number}", "bold")
         return
     if record.get("phase") == "waiting_approval" and record.get("plan"):
         gate = record.get("gate") or {}

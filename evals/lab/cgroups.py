@@ -18,6 +18,7 @@ from evals.lab.stage import LabError
 
 PREFIX = "selfheal-lab-"
 ROOT = Path("/sys/fs/cgroup")
+_CONFINED = "service"
 _V2_WANTED = ("cpu", "cpuset", "memory", "pids")
 
 
@@ -56,7 +57,7 @@ class HostCgroups:
         """Make the groups, with a limit on memory and on the number of processes."""
         if not self.trees:
             raise LabError("no cgroup tree is mounted below /sys/fs/cgroup")
-        if self._pure_v2:
+        if self.pure_v2:
             for controller in _V2_WANTED:
                 # one that can't be had is told when its limit is set
                 with contextlib.suppress(OSError):
@@ -78,14 +79,35 @@ class HostCgroups:
 
     def limit_memory(self, mib: int) -> None:
         """The most memory the host may have; beyond it the kernel kills in it."""
-        _write(self._file("memory", "memory.max" if self._pure_v2 else "memory.limit_in_bytes"), str(mib << 20))
-        if self._pure_v2:
+        _write(self._file("memory", "memory.max" if self.pure_v2 else "memory.limit_in_bytes"), str(mib << 20))
+        if self.pure_v2:
             with contextlib.suppress(LabError):  # no swap accounting, no swap to keep it from
                 _write(self._file("memory", "memory.swap.max"), "0")
 
+    def confinement(self, mib: int) -> Path:
+        """A group within the host's for one of its services: the file to write process ids to. Version 1 only.
+
+        What `MemoryMax=` does on a machine of its own, and does inside a container on version 2.
+        """
+        group = self._file("memory", _CONFINED)
+        group.mkdir(exist_ok=True)
+        _write(group / "memory.limit_in_bytes", str(mib << 20))
+        return group / "cgroup.procs"
+
+    def end_confinement(self) -> None:
+        """Move what is in there back among the host's processes, and remove it. Idempotent."""
+        if self.pure_v2:
+            return
+        group = self._file("memory", _CONFINED)
+        with contextlib.suppress(FileNotFoundError):
+            for pid in (group / "cgroup.procs").read_text().split():
+                with contextlib.suppress(OSError):  # ended meanwhile
+                    self._file("memory", "cgroup.procs").write_text(pid)
+            group.rmdir()
+
     def freeze(self, wait: float = 5.0) -> None:
         """Stop every process of the host where it stands, and return when that is so."""
-        _write(self._freezer(), "1" if self._pure_v2 else "FROZEN")
+        _write(self._freezer(), "1" if self.pure_v2 else "FROZEN")
         deadline = time.monotonic() + wait
         while not self.frozen():
             if time.monotonic() > deadline:
@@ -94,7 +116,7 @@ class HostCgroups:
 
     def frozen(self) -> bool:
         """Whether all the host's processes stand still now."""
-        if self._pure_v2:
+        if self.pure_v2:
             return "frozen 1" in (ROOT / self.name / "cgroup.events").read_text()
         return self._freezer().read_text().strip() == "FROZEN"
 
@@ -103,7 +125,7 @@ class HostCgroups:
         with contextlib.suppress(FileNotFoundError, LabError):
             # open for update: a write that creates would make a plain file where there is no cgroup
             with self._freezer().open("r+") as state:
-                state.write("0" if self._pure_v2 else "THAWED")
+                state.write("0" if self.pure_v2 else "THAWED")
 
     def processes(self) -> set[int]:
         """The processes in any of the groups."""
@@ -123,14 +145,15 @@ class HostCgroups:
             time.sleep(0.02)  # the kernel lets go of a dead process's group a moment later
 
     @property
-    def _pure_v2(self) -> bool:
+    def pure_v2(self) -> bool:
+        """Whether this machine has version 2 only."""
         return bool(self.trees) and self.trees[0].path == ROOT and self.trees[0].version == 2
 
     def _freezer(self) -> Path:
-        return self._file("freezer", "cgroup.freeze" if self._pure_v2 else "freezer.state")
+        return self._file("freezer", "cgroup.freeze" if self.pure_v2 else "freezer.state")
 
     def _file(self, controller: str, name: str) -> Path:
-        if self._pure_v2:
+        if self.pure_v2:
             return ROOT / self.name / name
         for tree in self.trees:
             if controller in tree.controllers:

@@ -143,7 +143,7 @@ class Machine:
             "systemd-nspawn", "--quiet", "--boot", "--settings=no", f"--directory={self.disk.root}",
             f"--machine={self._guest}", f"--hostname={self.name}", "--register=no", "--keep-unit",
             "--private-network", f"--network-bridge={BRIDGE}", "--resolv-conf=off", "--timezone=off",
-            "--link-journal=no", "--console=pipe", "--capability=CAP_SYSLOG",
+            "--link-journal=no", "--console=read-only", "--capability=CAP_SYSLOG",
             f"--bind={self._lxcfs}:{IN_GUEST_LXCFS}",
             # for init: what it starts and stops is what the console's log shows
             "systemd.show_status=true", "systemd.log_color=false",

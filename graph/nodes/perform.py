@@ -15,6 +15,7 @@ from graph.ports import (
     Hold,
     JournalRequest,
     LeaseLost,
+    Probe,
     Refusal,
     Started,
 )
@@ -71,7 +72,7 @@ async def _begun(step: Step, begun: Started | Hold | Refusal, request: JournalRe
         return held.model_copy(update={"look_again_at": begun.until})
     output = await _run(step, begun, deps)
     if output.status == "unknown":
-        output = await _find_out(step, output, request.baseline, deps)
+        output = await _find_out(step, output.output, request.baseline, deps)
     result = _result(step, deps, output.status, output.output)
     result = result.model_copy(update={"started_at": begun.started_at, "finished_at": deps.clock.now()})
     await deps.journal.finish(result)
@@ -91,15 +92,16 @@ async def _settle(step: Step, found: AlreadyStarted, deps: Deps, leg: Leg) -> Ac
     """A step that was begun before: take its result, wait out its deadline, or prove what became of it."""
     if found.result is not None:
         return found.result
-    if deps.clock.now() < found.deadline_at:
-        reason = "begun by a worker that died; its deadline is waited out before looking"
+    probe = await deps.actions.probe(step.resource, step.step, step.key, found.baseline)
+    if probe.effect != "took_effect" and deps.clock.now() < found.deadline_at:
+        # The run may still be under way until then: only an effect that is already there can be believed.
+        reason = "begun by a worker that died; its deadline is waited out before judging"
         pending = _result(step, deps, "pending", reason, rule="deadline")
         return pending.model_copy(update={"look_again_at": found.deadline_at, "started_at": found.started_at})
-    lost = ActionOutput("unknown", "the worker died before it wrote how this ended")
-    output = await _find_out(step, lost, found.baseline, deps)
-    if output.status == "failed":
+    if probe.effect == "no_effect":
         request = await _request(step, deps, leg)
         return await _begun(step, await deps.journal.restart(request), request, deps)
+    output = _proven(probe, "the worker died before it wrote how this ended")
     result = _result(step, deps, output.status, output.output).model_copy(
         update={"started_at": found.started_at, "finished_at": deps.clock.now(), "proven_by_probe": True}
     )
@@ -107,10 +109,14 @@ async def _settle(step: Step, found: AlreadyStarted, deps: Deps, leg: Leg) -> Ac
     return result
 
 
-async def _find_out(step: Step, output: ActionOutput, baseline: Mapping[str, Any], deps: Deps) -> ActionOutput:
-    """Ask the world whether an effect took place. `failed` means proven without effect."""
-    probe = await deps.actions.probe(step.resource, step.step, step.key, baseline)
-    return ActionOutput(_PROVEN[probe.effect], f"{output.output}; found out: {probe.observed}")
+async def _find_out(step: Step, lost: str, baseline: Mapping[str, Any], deps: Deps) -> ActionOutput:
+    """Ask the world what became of a run whose end we did not see. `failed` without effect, or with a bad end."""
+    return _proven(await deps.actions.probe(step.resource, step.step, step.key, baseline), lost)
+
+
+def _proven(probe: Probe, lost: str) -> ActionOutput:
+    status = _PROVEN[probe.effect] if probe.exit_status in (None, 0) else "failed"
+    return ActionOutput(status, f"{lost}; found out: {probe.observed}")
 
 
 async def _read_only(step: Step, deps: Deps) -> ActionResult:

@@ -36,7 +36,7 @@ def as_node(node: Node, deps: Deps, *, stoppable: bool) -> Wrapped:
     name = node.__name__
 
     async def run(state: HealState, config: RunnableConfig) -> dict[str, Any]:
-        leg = _leg(config)
+        leg = _leg(config, deps.settings.holder)
         try:
             heal = Heal.read(state)
         except UnreadableState as error:
@@ -56,10 +56,10 @@ def as_node(node: Node, deps: Deps, *, stoppable: bool) -> Wrapped:
     return run
 
 
-def _leg(config: RunnableConfig) -> Leg:
+def _leg(config: RunnableConfig, holder: str) -> Leg:
     configurable: Mapping[str, Any] = config.get("configurable") or {}
     task_id = str(configurable.get("__pregel_task_id") or configurable.get("checkpoint_id") or "")
-    return Leg(holder=str(configurable.get("holder", "")), task_id=task_id)
+    return Leg(holder=str(configurable.get("holder", holder)), task_id=task_id)
 
 
 async def _unreadable(state: Mapping[str, Any], name: str, why: str, deps: Deps, leg: Leg) -> dict[str, Any]:

@@ -52,8 +52,9 @@ def heal(
     # What would be logged is what is shown here as it happens.
     logging.getLogger("selfheal").setLevel(logging.ERROR)
     asker = _ask_here if ask and file != "-" and sys.stdin.isatty() else None
-    probe = ServerClient(server or settings.server_url, "")
-    if server or probe.alive():
+    with ServerClient(settings.server_url) as probe:
+        at_server = server is not None or probe.alive()
+    if at_server:
         records = asyncio.run(_at_server(settings, server, body, asker))
     else:
         records = asyncio.run(_here(settings, received, asker))

@@ -86,6 +86,13 @@ class Store:
             self._changed(incident_id)
         return accepted
 
+    async def open_held(self, group: AlertGroup, place: Place, holder: str, lease_seconds: float) -> Leg:
+        """Open an incident and take its first leg at once, for a heal that is driven by hand. Raises CannotOpen."""
+        now = self._now()
+        leg = await self._db.write(lambda c: accepting.open_held(c, group, place, now, holder, lease_seconds))
+        self._changed(leg.incident.id)
+        return leg
+
     # -- reading ----------------------------------------------------------------------------------------
 
     async def incidents(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from graph.records import Alert, AlertGroup, Outcome, Times
 from graph.rules.classify import Placed, cleaned
 from graph.rules.intake import Decision, Intake, KnownAlert, OpenIncident, intake
+from server.store.legs import Leg, begin
 from server.store.notices import notice
 from server.store.rows import add, change, incident_record, iso, moment, new_id, outcome_of, stamp, tell
 from server.store.schema import StoreError, alerts, incidents, leases
@@ -23,6 +24,13 @@ RESTING_PHASES = ("queued", "waiting", "waiting_approval")
 
 class Overloaded(StoreError):
     """More is waiting than may wait: nothing was taken on."""
+
+
+class CannotOpen(StoreError):
+    """The alerts open no incident that could be healed."""
+
+
+UNLIMITED = 2**31
 
 
 @dataclass(frozen=True)
@@ -175,3 +183,19 @@ def _remember(connection: Connection, incident_id: str, alert: Alert, now: datet
 def _summary(alert: Alert) -> str:
     since = f"firing since {moment(stamp(alert.starts_at)):%H:%M:%S} UTC" if alert.starts_at else "firing"
     return alert.annotations.get("summary") or alert.annotations.get("description") or since
+
+
+def open_held(
+    connection: Connection, group: AlertGroup, place: Place, now: datetime, holder: str, lease_seconds: float
+) -> Leg:
+    """Open an incident whose first leg is taken in the same transaction: nobody else can begin to heal it.
+
+    Raises CannotOpen where the alerts open none, naming the incident that holds the resource, or what is missing.
+    """
+    opened = [item for item in accept(connection, group, place, now, UNLIMITED) if item.decision == "opened"]
+    if not opened or opened[0].incident_id is None:
+        raise CannotOpen("these alerts open no incident: their resource is held by an open one, or they are resolved")
+    leg = begin(connection, opened[0].incident_id, 1, holder, now, lease_seconds)
+    if leg is None:
+        raise CannotOpen(f"these alerts can't be acted on: {opened[0].reason}")
+    return leg

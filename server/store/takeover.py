@@ -11,6 +11,9 @@ from server.store.legs import may_run
 from server.store.rows import change, stamp, tell
 from server.store.schema import incidents
 
+STUDIO = "studio"
+"""How the holder of a heal that is stepped through in Studio begins: another process, which a restart does not end."""
+
 
 def take_back(connection: Connection, now: datetime) -> int:
     """Make legs whose holder let the lease run out runnable again, under a new number. Returns how many."""
@@ -27,7 +30,8 @@ def start_over(connection: Connection, now: datetime) -> int:
 
     Every open incident's leg gets a new number, as the queue may remember the old one. Returns how many ran.
     """
-    ran = connection.execute(select(incidents).where(incidents.c.phase == "running")).all()
+    ours = incidents.c.holder.not_like(f"{STUDIO}%")
+    ran = connection.execute(select(incidents).where(incidents.c.phase == "running", ours)).all()
     resting = incidents.c.phase.in_(("queued", "waiting", "waiting_approval"))
     connection.execute(update(incidents).where(resting).values(leg=incidents.c.leg + 1))
     for row in ran:

@@ -231,14 +231,31 @@ def _begun(story: Story, result: ActionResult | None = None) -> None:
     story.journal.entries[f"{INCIDENT_ID}:1:0"] = AlreadyStarted(now, now + timedelta(seconds=30), {}, result)
 
 
-async def test_a_step_begun_by_a_dead_worker_is_waited_out_then_proven_not_repeated() -> None:
+async def test_a_step_begun_by_a_dead_worker_whose_effect_is_there_is_taken_as_done() -> None:
     story = Story()
     story.actions.probes = {"restart": Probe("took_effect", "new invocation id")}
     _begun(story)
-    end = await story.leg()
-    assert isinstance(end, Resting) and story.actions.ran == []
     assert outcome(await story.heal()).status == "mitigated"
     assert story.actions.ran == []
+
+
+async def test_a_step_begun_by_a_dead_worker_whose_effect_is_not_there_yet_is_waited_out() -> None:
+    story = Story()
+    story.actions.probes = {"restart": Probe("no_effect", "same invocation id")}
+    _begun(story)
+    end = await story.leg()
+    assert isinstance(end, Resting) and story.actions.ran == []
+    story.actions.probes = {"restart": Probe("took_effect", "new invocation id")}
+    assert outcome(await story.heal()).status == "mitigated"
+    assert story.actions.ran == []
+
+
+async def test_a_step_that_took_effect_but_ended_badly_is_a_failed_one() -> None:
+    story = Story(policies=(policy(max_retries=1),))
+    story.actions.probes = {"restart": Probe("took_effect", "ended with exit status 5", exit_status=5)}
+    _begun(story)
+    end = outcome(await story.heal())
+    assert (end.status, end.rule, story.actions.ran) == ("escalated", "max_retries", [])
 
 
 async def test_a_step_proven_without_effect_is_begun_again_once() -> None:

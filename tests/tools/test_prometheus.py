@@ -169,9 +169,11 @@ async def test_a_refused_connection_is_a_temporary_error() -> None:
 
 
 async def test_redirects_are_told_and_not_followed() -> None:
-    with faulty_server(answering(200, "{}")) as elsewhere:
-        with faulty_server(answering(302, "", Location=elsewhere.url)) as server:
-            error = await failure_of(server.url)
+    with (
+        faulty_server(answering(200, "{}")) as elsewhere,
+        faulty_server(answering(302, "", Location=elsewhere.url)) as server,
+    ):
+        error = await failure_of(server.url)
     assert isinstance(error, PermanentError) and "redirects are not followed" in str(error)
     assert elsewhere.asked == []
 

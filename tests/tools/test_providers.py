@@ -135,9 +135,8 @@ def error_body(code: str, message: str) -> str:
 async def rebooting(answer: Answer) -> tuple[ProviderError, int]:
     """What a reboot comes to at an endpoint that answers so, and how often it was asked."""
     provider = Ec2Provider(connect_seconds=0.5, read_seconds=0.5)
-    with faulty_server(answer) as server:
-        with pytest.raises(ProviderError) as caught:
-            await provider.soft_reboot(machine(server.url))
+    with faulty_server(answer) as server, pytest.raises(ProviderError) as caught:
+        await provider.soft_reboot(machine(server.url))
     await provider.close()
     return caught.value, len(server.asked)
 
@@ -185,9 +184,8 @@ async def test_a_write_that_found_nobody_was_not_sent(ec2: Ec2Provider) -> None:
 
 async def test_a_read_is_tried_again_when_throttled(ec2: Ec2Provider) -> None:
     answer = answering(503, error_body("RequestLimitExceeded", "slow down"), "text/xml")
-    with faulty_server(answer) as server:
-        with pytest.raises(ProviderError, match="RequestLimitExceeded") as caught:
-            await ec2.status(machine(server.url))
+    with faulty_server(answer) as server, pytest.raises(ProviderError, match="RequestLimitExceeded") as caught:
+        await ec2.status(machine(server.url))
     assert caught.value.temporary and not caught.value.sent
     assert len(server.asked) > 3
 

@@ -61,9 +61,8 @@ def probe_of_claim(claim: Claim, resource: Resource) -> Probe | None:
     if claim.status == "absent":
         return Probe("no_effect", f"it was never begun on {place(resource)}: no claim there")
     if claim.status == "ended":
-        return Probe(
-            "took_effect", f"the command ended with exit status {claim.exit_status}: {told(claim.output)}".strip(": ")
-        )
+        said = f"the command ended with exit status {claim.exit_status}: {told(claim.output)}".strip(": ")
+        return Probe("took_effect", said, claim.exit_status)
     return None
 
 

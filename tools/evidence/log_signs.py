@@ -19,7 +19,8 @@ _SUPERVISOR = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (?:[A-Z]+) (?P<sa
 _STARTING = re.compile(r"^Starting\b")
 _STARTED = re.compile(r"^Started\b|^spawned: ")
 _ENDED = re.compile(
-    r"Main process exited|Failed with result|^Stopped |^Failed to start|Deactivated successfully|^exited: |^stopped: |^gave up: "
+    r"Main process exited|Failed with result|^Stopped |^Failed to start|Deactivated successfully"
+    r"|^exited: |^stopped: |^gave up: "
 )
 _STOPPING = re.compile(r"^Stopping\b|^waiting for .* to stop|^stopped: ")
 _FAILED = re.compile(

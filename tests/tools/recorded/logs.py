@@ -104,7 +104,8 @@ SUPERVISORD_STOPPED = """\
 shopd: listening on 127.0.0.1:22176, config /srv/shopd.json, pid 22757
 shopd: stopping on SIGTERM
 2026-11-24 14:02:33,640 INFO spawned: 'shopd' with pid 22757
-2026-11-24 14:02:34,795 INFO success: shopd entered RUNNING state, process has stayed up for > than 1 seconds (startsecs)
+2026-11-24 14:02:34,795 INFO success: shopd entered RUNNING state, process has stayed up for > than \
+1 seconds (startsecs)
 2026-11-24 14:02:36,287 INFO waiting for shopd to stop
 2026-11-24 14:02:36,298 INFO stopped: shopd (exit status 0)
 """
