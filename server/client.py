@@ -26,7 +26,7 @@ class ServerRefused(Exception):
 
 
 class ServerClient:
-    """One server, with the operator's token; without one only `alive` can be asked. Close it, or use it as a context."""
+    """One server, with the operator's token; without one only `alive` can be asked. A context."""
 
     def __init__(self, url: str, token: str = "", transport: httpx.BaseTransport | None = None) -> None:
         self.url = url.rstrip("/")

@@ -200,11 +200,11 @@ def _now(record: Record) -> Iterator[Text]:
             yield Text("it keeps its resource until its alerts resolve, or:", "dim")
             yield Text(f"selfheal retry {number}   or   selfheal close {number}", "bold")
         return
-    if record.get("phase") == "waiting_approval" and record.get("plan"):
-        gate = record.get("gate") or {}
-        yield Text(f"waits for a human, because {plain(gate.get('reason')) or 'policy says so'}", "yellow")
-        yield from plan_lines(record["plan"])
+    if asked := record.get("waiting_for"):
         number = record.get("number")
+        yield Text(plain(record.get("wait_reason") or "waiting for approval"), "yellow")
+        yield from plan_lines(asked["plan"])
+        yield Text(f"until {plain(asked.get('expires_at'))[:16].replace('T', ' ')} UTC:", "dim")
         yield Text(f"selfheal approve {number}   or   selfheal reject {number}", "bold")
         return
     yield Text(plain(str(record.get("phase", "")).replace("_", " ")))

@@ -16,7 +16,7 @@ from graph.ports import PermanentError, TemporaryError
 from graph.records import Alert, HealthCheck, Incident, Observation, Resource
 from tools.clients.alert_rules import AlertState
 from tools.clients.host import Hosts, HostUnreachable
-from tools.redaction import condense, redact
+from tools.redaction import redact
 from tools.services import ManagerSilent, UnitState, UnknownUnit, unit_states
 
 Status = Literal["pass", "fail", "pending", "unknown"]
@@ -195,5 +195,7 @@ def _unasked(why: str, resource: Resource) -> tuple[Status, str]:
 
 
 def _observation(criterion: str, status: Status, observed: str) -> Observation:
-    words = condense(" ".join(redact(observed).split()), MAX_OBSERVED_CHARS)
+    words = " ".join(redact(observed).split())
+    if len(words) > MAX_OBSERVED_CHARS:
+        words = f"{words[: MAX_OBSERVED_CHARS - 1]}…"
     return Observation(criterion=criterion, status=status, observed=words)

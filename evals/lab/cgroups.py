@@ -1,7 +1,8 @@
 """A host's own control groups: what gives it its own CPU and memory, and what freezes it.
 
-Two layouts exist: version 1, one tree per controller (often with a version 2 tree beside them for systemd), and pure version
-2. A host gets a group of the same name in every tree, cpuset included, or its /proc/stat would show the whole machine.
+Two layouts exist: version 1, one tree per controller (often with a version 2 tree beside them for systemd), and pure
+version 2. A host gets a group of the same name in every tree, cpuset included, or its /proc/stat would show the whole
+machine.
 """
 
 from __future__ import annotations
@@ -122,10 +123,9 @@ class HostCgroups:
 
     def thaw(self) -> None:
         """Undo `freeze`. Idempotent; also when the groups are gone or there is no freezer."""
-        with contextlib.suppress(FileNotFoundError, LabError):
-            # open for update: a write that creates would make a plain file where there is no cgroup
-            with self._freezer().open("r+") as state:
-                state.write("0" if self.pure_v2 else "THAWED")
+        # open for update, which creates no file where the group is gone
+        with contextlib.suppress(FileNotFoundError, LabError), self._freezer().open("r+") as state:
+            state.write("0" if self.pure_v2 else "THAWED")
 
     def processes(self) -> set[int]:
         """The processes in any of the groups."""

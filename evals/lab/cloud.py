@@ -1,4 +1,4 @@
-"""The lab's cloud: an EC2-compatible endpoint whose orders really reach the hosts and whose answers are really observed.
+"""The lab's cloud: an EC2-compatible endpoint whose orders reach the hosts and whose answers are really observed.
 
 moto's server keeps the books (instances, tags, permissions, errors for unknown ids), but moto's success proves nothing:
 it changes only its own records. So this endpoint stands in front, forwards, and also acts and probes.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import http.client
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ REGION = "eu-west-1"
 _ZONE = f"{REGION}a"
 _MOTO_WAIT = 20.0
 _MOST_BODY = 1 << 20
+_NO_TERMINATION = "The lab's cloud terminates no instances: their disks are all there is of them."
 
 Answer = tuple[int, bytes]
 Form = Mapping[str, Sequence[str]]
@@ -37,6 +37,8 @@ class Cloud:
         self._powers = dict(powers)
         self._impaired_since: dict[str, datetime] = {}
         self._booked: dict[str, str] = {}
+        # the boot, known by its init's process id, in which an instance has answered
+        self._answered: dict[str, int | None] = {}
         self._server: ThreadingHTTPServer | None = None
         self.url = ""
 
@@ -45,7 +47,7 @@ class Cloud:
 
         class Handler(_Handler):
             def answer(self, body: bytes) -> Answer:
-                return cloud.answer(body, self.headers)
+                return cloud.answer(body, dict(self.headers.items()))
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -70,9 +72,7 @@ class Cloud:
                 body, headers, ids, lambda p: p.stop(form.get("Force", [""])[0].lower() == "true")
             ),
             "StartInstances": lambda: self._ordered(body, headers, ids, lambda p: p.start()),
-            "TerminateInstances": lambda: (
-                403, refused("UnauthorizedOperation", "The lab's cloud terminates no instances: their disks are all there is."),
-            ),
+            "TerminateInstances": lambda: (403, refused("UnauthorizedOperation", _NO_TERMINATION)),
             "DescribeInstances": lambda: self._described(body, headers),
             "DescribeInstanceStatus": lambda: self._statuses(body, headers, form),
             "GetConsoleOutput": lambda: self._console(body, headers, form),
@@ -136,10 +136,13 @@ class Cloud:
                 instance_id, state.state, state.by_guest,
                 instance_check="not-applicable", system_check="not-applicable",
             )  # fmt: skip
+        leader = power.machine.leader()
         if ssh_greets(power.machine.address):
             self._impaired_since.pop(instance_id, None)
+            self._answered[instance_id] = leader
             return state
-        if time.monotonic() - power.machine.booted_at < INITIALIZING:
+        booting = power.machine.up_seconds() < INITIALIZING and self._answered.get(instance_id) != leader
+        if leader is None or booting:
             return Observed(instance_id, "running", instance_check="initializing")
         since = self._impaired_since.setdefault(instance_id, datetime.now(UTC))
         # the system check is of what is under the host, which works: the power is on

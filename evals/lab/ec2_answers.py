@@ -1,6 +1,6 @@
 """EC2's XML: what moto answers, corrected by what the hosts really do, and the answers that moto only makes up.
 
-Shapes: the Amazon EC2 API Reference, version 2016-11-15. Pure: everything that is asked of the world comes in as a value.
+Shapes: the Amazon EC2 API Reference, version 2016-11-15. Pure: all that is asked of the world comes in as a value.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 CODES: Mapping[PowerState, int] = {"pending": 0, "running": 16, "stopping": 64, "stopped": 80}
 CheckStatus = Literal["ok", "impaired", "initializing", "not-applicable"]
 
-ET.register_namespace("", NAMESPACE)
-
 
 @dataclass(frozen=True)
 class Observed:
@@ -37,22 +35,22 @@ class Observed:
 def corrected(answer: bytes, seen: Mapping[str, Observed]) -> bytes:
     """moto's DescribeInstances with the instances' states and reasons as they are. `seen` is by instance id."""
     root = ET.fromstring(answer)
-    for item in root.iter(_q("item")):
-        instance_id, state = item.findtext(_q("instanceId")), item.find(_q("instanceState"))
-        if state is None or instance_id not in seen:
+    # moto answers in the namespace of an older version of the API, which boto3 doesn't mind
+    space = root.tag.partition("}")[0] + "}"
+    for item in root.iter(f"{space}item"):
+        state = item.find(f"{space}instanceState")
+        observed = seen.get(item.findtext(f"{space}instanceId", ""))
+        if state is None or observed is None:
             continue
-        observed = seen[instance_id]
-        _set(state, "code", str(CODES[observed.state]))
-        _set(state, "name", observed.state)
+        _set(state, f"{space}code", str(CODES[observed.state]))
+        _set(state, f"{space}name", observed.state)
         if observed.state == "stopped" and observed.by_guest:
             # a guest that powers itself off leaves no transition reason, only a state reason
-            _set(item, "reason", "")
-            reason = item.find(_q("stateReason"))
-            if reason is None:
-                reason = ET.SubElement(item, _q("stateReason"))
-            _set(reason, "code", "Client.InstanceInitiatedShutdown")
-            _set(reason, "message", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
-    return b"<?xml version='1.0' encoding='UTF-8'?>\n" + ET.tostring(root)
+            _set(item, f"{space}reason", "")
+            reason = _child(item, f"{space}stateReason")
+            _set(reason, f"{space}code", "Client.InstanceInitiatedShutdown")
+            _set(reason, f"{space}message", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+    return b"<?xml version='1.0' encoding='UTF-8'?>\n" + ET.tostring(root, default_namespace=space.strip("{}"))
 
 
 def instance_status(seen: Sequence[Observed], zone: str) -> bytes:
@@ -103,14 +101,12 @@ def _response(action: str, inner: str) -> bytes:
 
 
 def _set(parent: ET.Element, tag: str, text: str) -> None:
-    child = parent.find(_q(tag))
-    if child is None:
-        child = ET.SubElement(parent, _q(tag))
-    child.text = text
+    _child(parent, tag).text = text
 
 
-def _q(tag: str) -> str:
-    return f"{{{NAMESPACE}}}{tag}"
+def _child(parent: ET.Element, tag: str) -> ET.Element:
+    child = parent.find(tag)
+    return ET.SubElement(parent, tag) if child is None else child
 
 
 def _stamp(at: datetime) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,9 +27,6 @@ from evals.lab.rootfs import base_image
 from evals.lab.rootfs_files import USER
 from evals.lab.stage import LabError, SettingName, StageHost, StageOptions
 from evals.lab.sweep import HOSTS_FOLDER, Claim
-
-OWNED = ".selfheal-stage"
-"""File that marks a folder as a stage's own, without which `down` empties nothing."""
 
 FIRST_ID = "inst-abc123"
 MEMORY_MIB = 256
@@ -56,19 +52,13 @@ class LabStage:
         self.machines: tuple[Machine, ...] = ()
         self.instance_ids: Mapping[str, str] = {}
         self.powers: dict[str, Power] = {}
+        self.prometheus_url = ""
+        self.alertmanager_url = ""
         self._folder = self.work / HOSTS_FOLDER
         self._processes = ProcessGroup(self._folder)
         self._monitoring: Monitoring | None = None
         self._cloud: Cloud | None = None
         self._claim = Claim()
-
-    @property
-    def prometheus_url(self) -> str:
-        return self._monitoring.prometheus_url if self._monitoring else ""
-
-    @property
-    def alertmanager_url(self) -> str:
-        return self._monitoring.alertmanager_url if self._monitoring else ""
 
     def up(self) -> None:
         """Bring everything up, or nothing: what was made is removed again when a part fails."""
@@ -79,7 +69,6 @@ class LabStage:
         base = base_image(self.options.say)
         self._claim.take(self.work)
         try:
-            self._own_work()
             self._up(base)
         except BaseException:
             self.down()
@@ -104,8 +93,8 @@ class LabStage:
         stop_lxcfs(self._folder)
         self._processes.stop()
         self._claim.give_up()
-        self._empty_work()
         self.machines, self.powers, self.instance_ids = (), {}, {}
+        self.prometheus_url = self.alertmanager_url = ""
 
     def resources(self) -> list[dict[str, Any]]:
         return [self._resource(host) for host in self.hosts]
@@ -201,6 +190,8 @@ class LabStage:
         )
         with in_network():
             self._monitoring.up()
+            self.prometheus_url = self._monitoring.prometheus_url
+            self.alertmanager_url = self._monitoring.alertmanager_url
             self._open_cloud(books)
             for host in self.hosts:
                 self.wait_ready(host)
@@ -237,20 +228,3 @@ class LabStage:
             "services": [host.service],
             "health": [{"http": f"http://{host.address}:{SERVICE_PORT}/healthz"}, {"service": host.service}],
         }
-
-    def _own_work(self) -> None:
-        self.work.mkdir(parents=True, exist_ok=True)
-        if (self.work / OWNED).exists():
-            self._empty_work()
-            self.work.mkdir(parents=True, exist_ok=True)
-        elif any(self.work.iterdir()):
-            raise LabError(f"{self.work} is not empty and not a stage's own; name another folder or empty it yourself")
-        (self.work / OWNED).write_text("this folder belongs to a stage of the lab, which empties it\n")
-
-    def _empty_work(self) -> None:
-        if (self.work / OWNED).exists():
-            for child in self.work.iterdir():
-                if child.name != OWNED:
-                    shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
-            # last, so that an interrupted clean-up can be taken up again
-            (self.work / OWNED).unlink()

@@ -18,6 +18,7 @@ from evals.lab.disk import Disk
 from evals.lab.leftovers import start_ticks
 from evals.lab.machine_commands import call
 from evals.lab.network import BRIDGE, NAMESPACE, host_address, in_network
+from evals.lab.power import ASKING
 from evals.lab.probing import wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.stage import LabError
@@ -38,7 +39,6 @@ class Machine:
         self.folder = folder
         self.disk = Disk(folder)
         self.cgroups = HostCgroups(number)
-        self.booted_at = 0.0
         self._guest = f"lab{number}"
         self._processes = processes
         self._lxcfs = lxcfs
@@ -60,6 +60,13 @@ class Machine:
                 return int(state["leader"])
         return None
 
+    def up_seconds(self) -> float:
+        """Seconds since the host's last boot, one it made by itself included; 0 while it is off."""
+        with contextlib.suppress(OSError, ValueError):
+            ticks = json.loads(self._state.read_text())["ticks"]
+            return time.clock_gettime(time.CLOCK_BOOTTIME) - float(ticks) / os.sysconf("SC_CLK_TCK")
+        return 0.0
+
     def boot(self) -> None:
         """Switch the power on; returns at once. Does nothing when it is on. Raises LabError."""
         with self._switch, in_network():
@@ -71,7 +78,6 @@ class Machine:
                 "argv": self._nspawn(), "cgroups": self.cgroups.joining(),
                 "state": str(self._state), "lxcfs": IN_GUEST_LXCFS,
             }))  # fmt: skip
-            self.booted_at = time.monotonic()
             self._processes.start(self.name, [sys.executable, "-I", str(Path(keeper.__file__).resolve()), str(spec)])
 
     def cut_power(self) -> None:
@@ -128,14 +134,15 @@ class Machine:
     def shutting_down(self) -> bool:
         """Whether the host's init says so, which a hung one's can't."""
         with contextlib.suppress(LabError):
-            return self.run("systemctl is-system-running", timeout=1.0).stdout.strip() == "stopping"
+            return self.run("systemctl is-system-running", timeout=ASKING).stdout.strip() == "stopping"
         return False
 
     def console(self, most: int = 64 * 1024) -> bytes:
         """The end of what the host has written on its console, `most` bytes at most."""
         with contextlib.suppress(FileNotFoundError), self._processes.log(self.name).open("rb") as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - most))
-            return log.read()
+            # a pty and a log both end the line
+            return log.read().replace(b"\r\r\n", b"\r\n")
         return b""
 
     def _nspawn(self) -> list[str]:

@@ -1,7 +1,7 @@
 """What a cloud does to a host when asked to reboot, stop or start it: politely first, then by the plug.
 
-A cloud answers such a call at once and works on afterwards, so each order runs in a thread of its own, in the lab's network
-or out of it as its caller was. The grace is seconds where a real cloud's is minutes.
+A cloud answers such a call at once and works on afterwards, so each order runs in a thread of its own.
+The grace is seconds where a real cloud's is minutes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ GRACE = 2.0
 ORDERLY = 20.0
 """Seconds for a host that has begun to shut down to have done so."""
 
-INITIALIZING = 15.0
-"""Seconds after a boot during which a host that doesn't answer yet is not taken for impaired."""
+INITIALIZING = 6.0
+"""Seconds after a boot during which a host that has not answered yet is not taken for impaired."""
+
+ASKING = 1.0
+"""Seconds of the grace left to the host for saying that it is shutting down."""
 
 SIGPOWEROFF = signal.SIGRTMIN + 4
 """systemd's signal for poweroff.target; SIGINT is its reboot (systemd(1), SIGNALS)."""
@@ -36,12 +39,13 @@ class Hardware(Protocol):
 
     name: str
     address: str
-    booted_at: float
 
     @property
     def powered(self) -> bool: ...
 
     def leader(self) -> int | None: ...
+
+    def up_seconds(self) -> float: ...
 
     def boot(self) -> None: ...
 
@@ -117,7 +121,6 @@ class Power:
         if not self._obeys(signal.SIGINT, before, lambda: self.machine.leader() not in (None, before)):
             self.machine.cut_power()
             self.machine.boot()
-        self.machine.booted_at = time.monotonic()
 
     def _stop(self, force: bool) -> None:
         self.stopped_by = "cloud"
@@ -127,7 +130,7 @@ class Power:
     def _obeys(self, signum: int, before: int | None, done: Callable[[], bool]) -> bool:
         if before is None or not self.machine.signal_init(signum):
             return done()
-        if _wait(done, self._grace):
+        if _wait(done, max(0.0, self._grace - ASKING)):
             return True
         begun = self.machine.leader() != before or self.machine.shutting_down()
         return begun and _wait(done, ORDERLY)

@@ -1,8 +1,8 @@
 """One lab on a machine at a time, and nothing left of it: the lock, the record of what is there, and the sweep.
 
-Containers leave more than processes: mounts, loop devices, cgroups, a network namespace. All carry a fixed name, and the
-record says which work folder they are of, so that also a run that was killed can be swept by the next one. The
-*janitor*, run as a program, does that at once: it waits on a pipe that closes when the lab's owner ends.
+Containers leave more than processes: mounts, loop devices, cgroups, a network namespace. All carry a fixed name or lie
+in the work folder that the record names, so that also a run that was killed can be swept by the next one.
+The *janitor*, run as a program, does that at once: it waits on a pipe that closes when the lab's owner ends.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,9 @@ from evals.lab.stage import LabError
 
 RUN = Path("/run/selfheal-lab")
 _RECORD = RUN / "stage.json"
+OWNED = ".selfheal-stage"
+"""File that marks a folder as a stage's own, without which nothing in it is removed."""
+
 HOSTS_FOLDER = "machines"
 """Folder of the work folder with the hosts' disks and processes; the monitoring has its own."""
 
@@ -55,6 +59,7 @@ class Claim:
             )
         try:
             sweep()
+            _own(work.resolve())
             owner = uuid.uuid4().hex
             _RECORD.write_text(json.dumps({"work": str(work.resolve()), "owner": owner, "pid": os.getpid()}))
             self._janitor = subprocess.Popen(
@@ -97,6 +102,7 @@ def sweep() -> None:
     if work is not None:
         _unmount_below(work)
         _detach_below(work)
+        _empty(work)
     remove_network()
     _RECORD.unlink(missing_ok=True)
 
@@ -183,6 +189,23 @@ def _detach_below(folder: Path) -> None:
     for device in loops_below(folder):
         with contextlib.suppress(LabError):  # went by itself, as mount's own do
             call(["losetup", "--detach", device])
+
+
+def _empty(work: Path) -> None:
+    if (work / OWNED).exists():
+        for child in work.iterdir():
+            if child.name != OWNED:
+                shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+        # last, so that an interrupted clean-up can be taken up again
+        (work / OWNED).unlink()
+
+
+def _own(work: Path) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    _empty(work)
+    if any(work.iterdir()):
+        raise LabError(f"{work} is not empty and not a stage's own; name another folder or empty it yourself")
+    (work / OWNED).write_text("this folder belongs to a stage of the lab, which empties it\n")
 
 
 def _watch(owner: str) -> None:

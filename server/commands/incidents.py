@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.prompt import Confirm
+from rich.text import Text
 
 from server import exits
 from server.client import ServerClient
@@ -92,12 +93,8 @@ def approve(
     edited = _steps(steps) if steps else None
     with client_of(settings_of(context, config), server) as client:
         asked = _asked(client, reference, plan)
-        console = err()
-        console.print(f"plan {asked['asked_fingerprint']} of incident {plain(reference)}:")
-        for line in plan_lines({"steps": edited} if edited else asked["plan"]):
-            console.print(line)
-        if sys.stdin.isatty() and not yes and not Confirm.ask("Run it?", console=console, default=False):
-            raise typer.Exit(exits.DECLINED)
+        if asked["plan"]["steps"]:
+            _confirm(asked, {"steps": edited} if edited else asked["plan"], yes)
         body: dict[str, Any] = {"decision": "edit" if edited else "approve", "comment": comment, "by": whoami(by)}
         if edited:
             body["plan"] = {"steps": edited}
@@ -206,6 +203,16 @@ def _asked(client: ServerClient, reference: str, wanted: str | None) -> dict[str
     waiting = client.incident(reference).get("waiting_for")
     found = dict(waiting) if waiting else {"asked_fingerprint": "", "plan": {"steps": []}}
     return {**found, "asked_fingerprint": wanted or found["asked_fingerprint"]}
+
+
+def _confirm(asked: dict[str, Any], plan: dict[str, Any], yes: bool) -> None:
+    """Show what is about to be approved; on a terminal, ask. Raises typer.Exit where the answer is no."""
+    console = err()
+    console.print(Text(f"plan {asked['asked_fingerprint']}{', edited' if plan != asked['plan'] else ''}:"))
+    for line in plan_lines(plan):
+        console.print(line)
+    if sys.stdin.isatty() and not yes and not Confirm.ask("Run it?", console=console, default=False):
+        raise typer.Exit(exits.DECLINED)
 
 
 def _steps(file: Path) -> list[dict[str, Any]]:

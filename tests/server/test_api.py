@@ -265,22 +265,29 @@ async def test_ready_says_why_not(tmp_path: Path) -> None:
         raise RuntimeError("the queue's file is locked")
         yield
 
-    told: list[bool] = []
+    told = asyncio.Event()
     services = make_services(tmp_path)
     from server.app import create_app
     from tests.server.web import client_of
 
-    app = create_app(services, broken, lambda: told.append(True))
+    app = create_app(services, broken, told.set)
     async with app.router.lifespan_context(app), client_of(app) as client:
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(told.wait(), 10)
         answer = await client.get("/readyz")
         assert answer.status_code == 503 and "file is locked" in answer.json()["error"]
-        assert told == [True]
 
 
 async def test_ready_once_all_is_loaded(tmp_path: Path) -> None:
-    async with running(make_services(tmp_path), load_fakes) as client:
-        await asyncio.sleep(0.05)
+    loaded = asyncio.Event()
+
+    @asynccontextmanager
+    async def load(services: Services) -> AsyncIterator[Runtime]:
+        async with load_fakes(services) as runtime:
+            asyncio.get_running_loop().call_soon(loaded.set)
+            yield runtime
+
+    async with running(make_services(tmp_path), load) as client:
+        await asyncio.wait_for(loaded.wait(), 10)
         assert (await client.get("/readyz")).json() == {"ready": True}
         assert (await client.get("/healthz")).json()["service"] == "self-heal"
 

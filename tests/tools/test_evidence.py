@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.tools.http_faults import closed_port
 from tests.tools.real_prometheus import running_prometheus
 from tests.tools.recorded import logs
 from tests.tools.supervised import Supervisor, running_supervisord
-from tools.clients.host import CommandResult, HostUnreachable
+from tools.clients.host import CommandResult, HostUnreachable, UnreachableHow
 from tools.clients.local import LocalHosts
 from tools.clients.memory import Answer, MemoryHosts
 from tools.clients.prometheus import PrometheusClient
@@ -31,7 +32,7 @@ NOW = datetime(2026, 11, 24, 14, 10, tzinfo=UTC)
 SHOWN = ("web", "bad", "killed", "broken", "slow", "nope", "sshd", "dbus-org.freedesktop.login1")
 
 
-def host(*services: str, user: str = "root", **more: object) -> Resource:
+def host(*services: str, user: str = "root", **more: Any) -> Resource:
     access = SshAccess(user=user, key_file="k", known_hosts="h")
     return Resource.model_validate(
         {"id": "inst-1", "kind": "Instance", "address": "10.0.0.5", "ssh": access, "services": services, **more}
@@ -54,7 +55,7 @@ class SeenHealth:
         return self.seen
 
 
-def context(answers: dict[str, Answer] | None = None, **more: object) -> EvidenceContext:
+def context(answers: dict[str, Answer] | None = None, **more: Any) -> EvidenceContext:
     made = EvidenceContext(hosts=MemoryHosts(answers or {}), clock=FakeClock(NOW), health=SeenHealth(()))
     return replace(made, **more)
 
@@ -99,7 +100,7 @@ async def test_a_host_that_answers_tells_its_boot_and_load() -> None:
 
 
 @pytest.mark.parametrize("how", ["timeout", "refused", "no_route", "auth", "host_key", "closed", "dns"])
-async def test_a_silent_host_is_an_observation_and_no_failure(how: str) -> None:
+async def test_a_silent_host_is_an_observation_and_no_failure(how: UnreachableHow) -> None:
     found = await gathered("host", host(), context({"": HostUnreachable("why", how)}))
     assert found.status == "observed"
     assert dict(found.facts) == {"host.reachable": False, "host.unreachable_how": how}
@@ -196,6 +197,7 @@ def killed_unit(seconds_ago: float, signal: int = 9, uptime: float = 10_000.0) -
     ("status", "killed"),
     [
         (killed_unit(9.5), True),  # the kernel killed python3 at 9990.3
+        (killed_unit(0.5), True),  # after a restart that was refused
         (killed_unit(300), False),
         (killed_unit(9.5, signal=15), False),
     ],
@@ -262,7 +264,7 @@ class ToldProvider:
         return call
 
 
-CLOUD = {"provider": ProviderAccess(name="ec2", region="eu-west-1", instance_id="i-0abc")}
+CLOUD: dict[str, Any] = {"provider": ProviderAccess(name="ec2", region="eu-west-1", instance_id="i-0abc")}
 
 
 async def test_the_providers_view_is_told() -> None:

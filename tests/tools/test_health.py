@@ -17,7 +17,7 @@ from graph.records import Alert, HealthCheck, Incident, Observation, Resource, S
 from tests.tools.http_faults import answering, closed_port, dripping, faulty_server, hanging
 from tests.tools.real_prometheus import running_prometheus
 from tools.clients.alert_rules import AlertState
-from tools.clients.host import CommandResult, HostUnreachable, Hosts
+from tools.clients.host import CommandResult, Hosts, HostUnreachable
 from tools.clients.memory import MemoryHosts
 from tools.clients.prometheus import PrometheusClient
 from tools.health import AlertConditions, WorldHealth, health_client

@@ -33,7 +33,7 @@ async def client(prometheus_url: str) -> AsyncIterator[PrometheusClient]:
 
 
 def alert(name: str, generator: str = "", **labels: str) -> Alert:
-    return Alert(status="firing", labels={"alertname": name, **labels}, generator_url=generator)
+    return Alert(status="firing", labels={"alertname": name, **labels}, generatorURL=generator)
 
 
 def graph_url(expression: str, host: str = "prometheus.invalid:9090") -> str:

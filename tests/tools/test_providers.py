@@ -107,7 +107,7 @@ async def test_stop_and_start_change_the_state(ec2: Ec2Provider, instance: Resou
     assert "stop" in await ec2.stop(instance, force=True)
     stopped = await ec2.status(instance)
     assert stopped.state == "stopped" and stopped.state_reason
-    assert instance.provider.instance_id in await ec2.start(instance)
+    assert str(instance.provider.instance_id) in await ec2.start(instance)
     assert (await ec2.status(instance)).state == "running"
 
 

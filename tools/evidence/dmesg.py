@@ -24,7 +24,9 @@ from tools.services import ServiceManager, UnitState, manager_for
 from tools.services.units import sudo
 
 _WINDOW_SECONDS = 3600.0
-_SAME_MOMENT_SECONDS = 3.0
+_SOONER_SECONDS = 3.0
+_LATER_SECONDS = 15.0
+"""A unit that may not restart any more is told as failed only when its next restart would be due."""
 _KILLS_TOLD = 4
 _STATUS_MARK = "-- units\n"
 
@@ -89,7 +91,7 @@ def killed_units(
 def _coincide(kill: OomKill, state: UnitState, uptime: float) -> bool:
     if state.signal != "KILL" or state.state == "running" or state.changed_seconds_ago is None:
         return False
-    return abs((uptime - state.changed_seconds_ago) - kill.at) <= _SAME_MOMENT_SECONDS
+    return -_SOONER_SECONDS <= (uptime - state.changed_seconds_ago) - kill.at <= _LATER_SECONDS
 
 
 def _facts(signs: KernelSigns, killed: Mapping[str, OomKill]) -> dict[str, FactValue]:

@@ -106,5 +106,7 @@ def _sentence(signs: LogSigns, text: str) -> str:
         return "no space left on the device"
     if signs.stopped_by_request:
         return "stopped by request"
+    if signs.ended:
+        return line(signs.ended, 140)
     last = [item for item in text.splitlines() if item.strip()]
     return f"last line: {line(last[-1], 140)}"

@@ -22,6 +22,7 @@ _ENDED = re.compile(
     r"Main process exited|Failed with result|^Stopped |^Failed to start|Deactivated successfully"
     r"|^exited: |^stopped: |^gave up: "
 )
+_EXIT = re.compile(r"Main process exited|^exited: ")
 _STOPPING = re.compile(r"^Stopping\b|^waiting for .* to stop|^stopped: ")
 _FAILED = re.compile(
     r"Failed with result|^Failed to start|^exited: |^gave up: |Main process exited, code=(killed|dumped)"
@@ -80,6 +81,8 @@ class LogSigns:
     address_in_use: bool = False
     no_space: bool = False
     stopped_by_request: bool | None = None
+    ended: str | None = None
+    """How the main process last ended, in the manager's words."""
 
 
 def signs_in(text: str) -> LogSigns:
@@ -96,6 +99,7 @@ def signs_in(text: str) -> LogSigns:
         address_in_use=any(_ADDRESS.search(says) for says in service),
         no_space=any(_SPACE.search(says) for says in both),
         stopped_by_request=_stopped_by_request(manager),
+        ended=next((says for says in reversed(manager) if _EXIT.search(says)), None),
     )
 
 

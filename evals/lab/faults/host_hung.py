@@ -1,4 +1,4 @@
-"""The host hangs: its kernel still answers pings and TCP handshakes, nothing behind it does, and the provider says it runs."""
+"""The host hangs: its kernel still answers pings and TCP handshakes, nothing else does; its provider says it runs."""
 
 from __future__ import annotations
 

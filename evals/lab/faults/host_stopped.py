@@ -1,4 +1,4 @@
-"""The host powers itself off in good order, as after a `poweroff` typed in the wrong window; the provider knows it as stopped."""
+"""The host powers itself off, as after a `poweroff` typed in the wrong window; the provider knows it as stopped."""
 
 from __future__ import annotations
 

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 SYSTEMD_KILLED = """\
-2026-11-24T14:01:00+0000 h1 systemd[1]: Started shopd.service - The shop.
-2026-11-24T14:01:00+0000 h1 shopd[311]: shopd: listening on 0.0.0.0:8080, config /etc/shopd.json, pid 311
-2026-11-24T14:02:11+0000 h1 systemd[1]: shopd.service: Main process exited, code=killed, status=9/KILL
-2026-11-24T14:02:11+0000 h1 systemd[1]: shopd.service: Failed with result 'signal'.
+2026-11-24T14:20:43+0000 lab-1 systemd[1]: shopd.service: Sent signal SIGKILL to main process 269 (shopd) on client \
+request.
+2026-11-24T14:20:43+0000 lab-1 systemd[1]: shopd.service: Main process exited, code=killed, status=9/KILL
+2026-11-24T14:20:43+0000 lab-1 systemd[1]: shopd.service: Failed with result 'signal'.
+2026-11-24T14:20:45+0000 lab-1 systemd[1]: shopd.service: Scheduled restart job, restart counter is at 3.
+2026-11-24T14:20:45+0000 lab-1 systemd[1]: Stopped shopd.service - Demo shop API.
+2026-11-24T14:20:45+0000 lab-1 systemd[1]: Started shopd.service - Demo shop API.
+2026-11-24T14:20:45+0000 lab-1 systemd[1]: shopd.service: Sent signal SIGKILL to main process 339 (shopd) on client \
+request.
+2026-11-24T14:20:45+0000 lab-1 systemd[1]: shopd.service: Main process exited, code=killed, status=9/KILL
+2026-11-24T14:20:45+0000 lab-1 systemd[1]: shopd.service: Failed with result 'signal'.
+2026-11-24T14:20:46+0000 lab-1 systemd[1]: shopd.service: Scheduled restart job, restart counter is at 4.
+2026-11-24T14:20:46+0000 lab-1 systemd[1]: Stopped shopd.service - Demo shop API.
+2026-11-24T14:20:46+0000 lab-1 systemd[1]: shopd.service: Start request repeated too quickly.
+2026-11-24T14:20:46+0000 lab-1 systemd[1]: shopd.service: Failed with result 'signal'.
+2026-11-24T14:20:46+0000 lab-1 systemd[1]: Failed to start shopd.service - Demo shop API.
 """
 
-SYSTEMD_STOPPED = """\
-2026-11-24T14:01:00+0000 h1 systemd[1]: Started shopd.service - The shop.
-2026-11-24T14:01:00+0000 h1 shopd[311]: shopd: listening on 0.0.0.0:8080, config /etc/shopd.json, pid 311
-2026-11-24T14:03:00+0000 h1 systemd[1]: Stopping shopd.service - The shop...
-2026-11-24T14:03:00+0000 h1 shopd[311]: shopd: stopping on SIGTERM
-2026-11-24T14:03:00+0000 h1 systemd[1]: shopd.service: Deactivated successfully.
-2026-11-24T14:03:00+0000 h1 systemd[1]: Stopped shopd.service - The shop.
+SYSTEMD_STOPPED = (
+    SYSTEMD_KILLED
+    + """\
+2026-11-24T14:20:48+0000 lab-1 systemd[1]: Started shopd.service - Demo shop API.
+2026-11-24T14:20:48+0000 lab-1 shopd[472]: shopd: listening on 0.0.0.0:8080, config /etc/shopd.json, pid 472
+2026-11-24T14:20:49+0000 lab-1 shopd[472]: shopd: stopping on SIGTERM
+2026-11-24T14:20:49+0000 lab-1 systemd[1]: Stopping shopd.service - Demo shop API...
+2026-11-24T14:20:49+0000 lab-1 systemd[1]: shopd.service: Deactivated successfully.
+2026-11-24T14:20:49+0000 lab-1 systemd[1]: Stopped shopd.service - Demo shop API.
 """
+)
 
 SYSTEMD_ENDED_BY_ITSELF = """\
 2026-11-24T14:01:00+0000 h1 systemd[1]: Started shopd.service - The shop.

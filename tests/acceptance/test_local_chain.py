@@ -1,0 +1,207 @@
+"""The whole chain on plain processes: real Prometheus → Alertmanager → webhook → graph → SSH → supervisord → verified."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from evals.lab.faults import fault
+from evals.lab.healer import ROOT, Healer
+from evals.lab.probing import wait_until
+from evals.lab.stage import Stage
+from server import exits
+from tests.acceptance.stages import ended, nodes, stage_up
+
+pytestmark = pytest.mark.acceptance
+
+ASK = ({"resource_kind": "Instance", "issue_type": "service_down", "auto_heal": False, "max_retries": 3},)
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Healer]]:
+    # repeats every few seconds, so that what they must not start has time not to start
+    with stage_up("local", tmp_path_factory.mktemp("chain"), repeat_interval="2s", group_interval="1s") as made:
+        yield made
+
+
+class World:
+    """One test's turn on the stage: a server with its policies, and incidents counted from here."""
+
+    def __init__(self, stage: Stage, healer: Healer) -> None:
+        self.stage, self.healer, self.host = stage, healer, stage.hosts[0]
+        self.before = 0
+
+    def serve(self, policies: Any = None) -> None:
+        self.healer.configure(self.stage, **({"policies": policies} if policies is not None else {}))
+        self.healer.start()
+        self.before = max((item["number"] for item in self.healer.incidents()), default=0)
+
+    def until(self, holds: Any, seconds: float = 60) -> dict[str, Any]:
+        return self.healer.wait_incident(holds, seconds, after=self.before)
+
+    def cli(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "server.cli", "--config", str(self.healer.config), *arguments],
+            capture_output=True, text=True, timeout=120, input=stdin, cwd=self.healer.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+
+
+@pytest.fixture
+def world(up: tuple[Stage, Healer]) -> Iterator[World]:
+    stage, healer = up
+    made = World(stage, healer)
+    yield made
+    healer.stop()
+    for name in ("bad_config", "service_killed"):
+        fault(name).restore(stage, stage.hosts[0])
+    quiet(stage)
+
+
+def quiet(stage: Stage) -> None:
+    """Until Prometheus shows no alert any more: the next test's alert must be its own."""
+    from evals.lab.probing import ask
+
+    def firing() -> str | None:
+        alerts = json.loads(ask(f"{stage.prometheus_url}/api/v1/alerts")[1])["data"]["alerts"]
+        return str(alerts) if alerts else None
+
+    wait_until(firing, 30, "no alert is firing", every=0.2)
+
+
+def test_a_killed_service_is_restarted_verified_and_told_with_all_its_times(world: World) -> None:
+    world.serve()
+    fault("service_killed").inject(world.stage, world.host)
+    record = world.until(ended)
+    assert record["outcome"]["status"] == "mitigated"
+    assert record["diagnosis"]["suspected_cause"] == "process_crashed"
+    assert nodes(record) == ["gather_context", "diagnose", "plan", "gate", "execute", "verify", "close"]
+    assert all(record["times"][name] for name in ("received", "diagnosed", "first_action", "verified", "closed"))
+    [action] = record["actions"]
+    assert action["status"] == "succeeded" and action["rendered"].endswith("restart shopd")
+    checks = {item["name"]: item["status"] for item in record["verification"]["criteria"]}
+    assert checks["alert ServiceDown"] == "pass" and len(checks) == 3
+    assert world.stage.healthy(world.host)
+    assert len(json.dumps(record["evidence"])) < 16 * 1024
+
+
+def test_a_bad_configuration_escalates_with_its_line_and_repeats_start_nothing(world: World) -> None:
+    world.serve()
+    fault("bad_config").inject(world.stage, world.host)
+    record = world.until(ended)
+    assert (record["phase"], record["outcome"]["status"]) == ("escalated", "escalated")
+    assert record["diagnosis"]["suspected_cause"] == "bad_configuration"
+    assert "shopd.json line 3" in record["diagnosis"]["summary"]
+    assert record["actions"] == []
+    repeats = record["alerts"][0]["count"] + 3
+    again = world.until(lambda item: item["alerts"][0]["count"] >= repeats)
+    assert (again["number"], again["phase"]) == (record["number"], "escalated")
+    assert len([item for item in again["timeline"] if item["node"] == "diagnose"]) == 1
+    fault("bad_config").restore(world.stage, world.host)
+    closed = world.until(lambda item: item["phase"] == "closed")
+    assert closed["number"] == record["number"]
+
+
+def test_without_auto_heal_the_plan_waits_until_the_command_line_approves_it(world: World) -> None:
+    world.serve(ASK)
+    fault("service_stopped").inject(world.stage, world.host)
+    waiting = world.until(lambda item: item["phase"] == "waiting_approval")
+    assert not world.stage.healthy(world.host)
+    number = str(waiting["number"])
+    shown = world.cli("incidents", "show", number)
+    assert "start shopd" in shown.stdout.replace("\n", " ") and shown.returncode == exits.OK
+    assert world.cli("approve", number, "--yes", "--comment", "go ahead").returncode == exits.OK
+    record = world.until(ended)
+    assert record["outcome"]["status"] == "mitigated"
+    assert record["approvals"][0]["comment"] == "go ahead"
+    late = world.cli("approve", number, "--yes")
+    assert late.returncode == exits.REFUSED
+    assert world.stage.healthy(world.host)
+
+
+def test_a_rejected_plan_leaves_the_world_alone(world: World) -> None:
+    world.serve(ASK)
+    fault("service_stopped").inject(world.stage, world.host)
+    waiting = world.until(lambda item: item["phase"] == "waiting_approval")
+    assert world.cli("reject", str(waiting["number"]), "--comment", "we mean it").returncode == exits.OK
+    record = world.until(ended)
+    assert record["outcome"]["status"] == "declined" and "we mean it" in record["outcome"]["reason"]
+    assert record["actions"] == [] and not world.stage.healthy(world.host)
+
+
+def test_what_gets_well_while_it_waits_closes_as_self_resolved(world: World) -> None:
+    world.serve(ASK)
+    fault("service_stopped").inject(world.stage, world.host)
+    world.until(lambda item: item["phase"] == "waiting_approval")
+    fault("service_stopped").restore(world.stage, world.host)
+    record = world.until(ended)
+    assert record["outcome"]["status"] == "self_resolved"
+    assert record["actions"] == []
+
+
+def test_a_restart_of_the_server_keeps_what_waits(world: World) -> None:
+    world.serve(ASK)
+    fault("service_stopped").inject(world.stage, world.host)
+    waiting = world.until(lambda item: item["phase"] == "waiting_approval")
+    world.healer.stop()
+    world.healer.start()
+    assert world.cli("approve", str(waiting["number"]), "--yes").returncode == exits.OK
+    assert world.until(ended)["outcome"]["status"] == "mitigated"
+
+
+def test_kill_9_in_the_middle_of_execute_loses_nothing_and_does_nothing_twice(world: World) -> None:
+    world.serve()
+    starts = spawned(world)
+    fault("service_stopped").inject(world.stage, world.host)
+    record = world.until(lambda item: bool(item["actions"]))
+    assert record["actions"][0]["status"] == "started"
+    world.healer.kill()
+    world.healer.start()
+    record = world.until(ended)
+    assert record["outcome"]["status"] == "mitigated"
+    [action] = record["actions"]
+    assert action["status"] == "succeeded" and action["proven_by_probe"]
+    assert spawned(world) == starts + 1
+    assert world.stage.healthy(world.host)
+
+
+def spawned(world: World) -> int:
+    """How often the service was started, by its manager's own log."""
+    log = world.stage.run(world.host, "supervisorctl maintail -1000000 | grep -c \"spawned: 'shopd'\" || true")
+    return int(log.stdout)
+
+
+def test_heal_in_the_foreground_needs_no_server(world: World) -> None:
+    world.healer.configure(world.stage)
+    fault("service_stopped").inject(world.stage, world.host)
+    labels = {"alertname": "InstanceDown", "resource_kind": "Instance", "resource_id": "inst-abc123"}
+    body = json.dumps({"alerts": [{"status": "firing", "labels": {**labels, "severity": "critical"}}]})
+    done = world.cli("heal", "-", stdin=body)
+    assert done.returncode == exits.OK, done.stdout + done.stderr
+    told = (done.stdout + done.stderr).replace("\n", " ")
+    assert "gather_context" in told and "mitigated" in told
+    assert world.stage.healthy(world.host)
+
+
+def test_heal_gives_the_record_as_json(world: World) -> None:
+    world.serve()
+    fault("service_stopped").inject(world.stage, world.host)
+    file = world.healer.folder / "alert.json"
+    labels = {"alertname": "ServiceDown", "resource_kind": "Instance", "resource_id": "inst-abc123"}
+    file.write_text(json.dumps({"alerts": [{"status": "firing", "labels": labels}]}))
+    done = world.cli("heal", str(file), "--json")
+    record = json.loads(done.stdout)
+    found = record if "outcome" in record else record["incidents"][0]
+    assert found["outcome"]["status"] == "mitigated" and done.returncode == exits.OK
+
+
+def test_doctor_finds_everything_in_order(world: World) -> None:
+    world.serve()
+    done = world.cli("doctor")
+    assert done.returncode == exits.OK, done.stdout + done.stderr
