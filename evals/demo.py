@@ -117,7 +117,8 @@ def _act(name: str, stage: Stage, healer: Healer, console: Console) -> None:
     opened = healer.wait_incident(lambda record: True, ALERT_SECONDS, after=before)
     record = _follow(healer, opened, console)
     console.print()
-    console.print(story(record))
+    # the timeline was shown as it happened
+    console.print(story({**record, "timeline": []}))
     console.print(_times(record, broken_at))
     healthy = stage.healthy(host)
     console.print(f"asked the service itself, around Self-Heal: it answers: [b]{'yes' if healthy else 'no'}[/b]")

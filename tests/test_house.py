@@ -37,7 +37,9 @@ def test_the_import_contracts_hold() -> None:
 
 
 def test_the_rules_do_no_io_and_own_no_clock() -> None:
-    forbidden = re.compile(r"^\s*(import|from) (asyncio|time|os|socket|subprocess|pathlib|httpx)\b|\.now\(|utcnow", re.M)
+    forbidden = re.compile(
+        r"^\s*(import|from) (asyncio|time|os|socket|subprocess|pathlib|httpx)\b|\.now\(|utcnow", re.M
+    )
     for path in (ROOT / "graph" / "rules").glob("*.py"):
         assert not forbidden.search(path.read_text()), f"{path.name} reaches outside"
 
@@ -55,7 +57,7 @@ def test_no_file_names_a_path_of_the_machine_it_was_written_on_or_a_registry() -
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=30)
     if listed.returncode != 0:
         pytest.skip("not a git checkout: there is no list of committed files to look through")
-    forbidden = re.compile("|".join(["/wo" + "rk/", "/tmp/pr" + "ep", "pypi" + r"\.org", "/ro" + "ot/"]))
+    forbidden = re.compile("|".join(["/wo" + "rk/", "/tmp/pr" + "ep", "pypi" + r"\.org", r"(?<![\w}])/ro" + "ot/"]))
     for name in listed.stdout.splitlines():
         path = ROOT / name
         if path.is_file() and path.suffix not in (".png", ".svg"):

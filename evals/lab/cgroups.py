@@ -19,6 +19,7 @@ from evals.lab.stage import LabError
 
 PREFIX = "selfheal-lab-"
 ROOT = Path("/sys/fs/cgroup")
+_NOT_CONTROLLERS = ("rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode")
 _CONFINED = "service"
 _V2_WANTED = ("cpu", "cpuset", "memory", "pids")
 
@@ -43,7 +44,7 @@ def mounted_trees(mountinfo: str | None = None) -> list[Tree]:
             trees.append(Tree(path, 2))
         elif kind == "cgroup" and path.parent == ROOT:
             names = after.split()[2].split(",")
-            trees.append(Tree(path, 1, tuple(n for n in names if n not in ("rw", "ro") and "=" not in n)))
+            trees.append(Tree(path, 1, tuple(n for n in names if n not in _NOT_CONTROLLERS and "=" not in n)))
     return trees
 
 
@@ -71,6 +72,8 @@ class HostCgroups:
                 raise LabError(f"cannot make the cgroup {group}: {error.strerror}") from error
             for name in ("cpuset.cpus", "cpuset.mems") if "cpuset" in tree.controllers else ():
                 _write(group / name, (tree.path / name).read_text().strip())
+        if self.pure_v2:
+            self._check_controllers()
         self.limit_memory(memory_mib)
         _write(self._file("pids", "pids.max"), str(most_processes))
 
@@ -148,6 +151,11 @@ class HostCgroups:
     def pure_v2(self) -> bool:
         """Whether this machine has version 2 only."""
         return bool(self.trees) and self.trees[0].path == ROOT and self.trees[0].version == 2
+
+    def _check_controllers(self) -> None:
+        given = (ROOT / self.name / "cgroup.controllers").read_text().split()
+        if lacking := [name for name in _V2_WANTED if name not in given]:
+            raise LabError(f"cgroups here (version 2) are not given the controllers {', '.join(lacking)}")
 
     def _freezer(self) -> Path:
         return self._file("freezer", "cgroup.freeze" if self.pure_v2 else "freezer.state")

@@ -55,7 +55,8 @@ class LabStage:
         self.prometheus_url = ""
         self.alertmanager_url = ""
         self._folder = self.work / HOSTS_FOLDER
-        self._processes = ProcessGroup(self._folder)
+        # lxcfs and moto have nothing to lose by a kill
+        self._processes = ProcessGroup(self._folder, patience=0.5)
         self._monitoring: Monitoring | None = None
         self._cloud: Cloud | None = None
         self._claim = Claim()

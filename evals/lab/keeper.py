@@ -1,7 +1,8 @@
 """Keeps one host powered: runs systemd-nspawn, and runs it again whenever the guest asks for a reboot.
 
 A program of its own, and run by path, because it must stay outside the host's cgroups: frozen with them, it could never
-bring the host back. Usage: keeper SPEC, a JSON file: {argv, cgroups: [file to write pids to], state, lxcfs}.
+bring the host back. Usage: keeper SPEC, a JSON file: {argv, cgroups: [files to write
+pids to], link, state, lxcfs}.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def main() -> None:
     spec = json.loads(Path(sys.argv[1]).read_text())
     state = Path(spec["state"])
     while True:
+        remove_link(spec["link"])
         nspawn = subprocess.Popen(spec["argv"], stdin=subprocess.DEVNULL, preexec_fn=lambda: join(spec["cgroups"]))
         leader = find_leader(nspawn)
         if leader is not None:
@@ -36,6 +38,13 @@ def main() -> None:
         state.unlink(missing_ok=True)
         if code != REBOOT:
             sys.exit(code if code >= 0 else 128 - code)
+
+
+def remove_link(name: str) -> None:
+    """Remove what is left of the last boot's cable: the kernel does so late, and nspawn refuses one that exists."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        # mostly there is none, and ip says so
+        subprocess.run(["ip", "link", "del", name], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10)
 
 
 def join(groups: list[str]) -> None:

@@ -75,7 +75,7 @@ class Machine:
             self._state.unlink(missing_ok=True)
             spec = self.folder / "keeper.json"
             spec.write_text(json.dumps({
-                "argv": self._nspawn(), "cgroups": self.cgroups.joining(),
+                "argv": self._nspawn(), "cgroups": self.cgroups.joining(), "link": f"vb-{self._guest}",
                 "state": str(self._state), "lxcfs": IN_GUEST_LXCFS,
             }))  # fmt: skip
             self._processes.start(self.name, [sys.executable, "-I", str(Path(keeper.__file__).resolve()), str(spec)])

@@ -84,7 +84,7 @@ class Power:
 
     def start(self) -> bool:
         """Switch the host on. False when it is just being stopped."""
-        return self._begin(("running", "stopped"), "pending", self.machine.boot)
+        return self._begin(("running", "stopped"), "pending", self._start)
 
     def settle(self, timeout: float = 40.0) -> None:
         """Wait for the order under way. Raises LabError with what went wrong in it."""
@@ -121,6 +121,11 @@ class Power:
         if not self._obeys(signal.SIGINT, before, lambda: self.machine.leader() not in (None, before)):
             self.machine.cut_power()
             self.machine.boot()
+
+    def _start(self) -> None:
+        self.machine.boot()
+        # whoever takes it down next without an order does so from within
+        self.stopped_by = "guest"
 
     def _stop(self, force: bool) -> None:
         self.stopped_by = "cloud"

@@ -54,8 +54,12 @@ class Stage(Protocol):
     name: SettingName
     options: StageOptions
     hosts: Sequence[StageHost]
-    prometheus_url: str
-    alertmanager_url: str
+
+    @property
+    def prometheus_url(self) -> str: ...
+
+    @property
+    def alertmanager_url(self) -> str: ...
 
     def up(self) -> None:
         """Bring up hosts and monitoring; returns when every target is scraped healthy. Raises LabError."""

@@ -95,7 +95,7 @@ def sweep() -> None:
     if work is not None:
         ProcessGroup(work / "monitoring").stop()
         stop_lxcfs(work / HOSTS_FOLDER)
-        ProcessGroup(work / HOSTS_FOLDER).stop()
+        ProcessGroup(work / HOSTS_FOLDER, patience=0.5).stop()
     for group in groups:
         _kill(group)
         group.remove()

@@ -1,4 +1,4 @@
-"""The whole chain on plain processes: real Prometheus → Alertmanager → webhook → graph → SSH → supervisord → verified."""
+"""The whole chain on plain processes: Prometheus, Alertmanager, webhook, graph, SSH, supervisord, verified; all real."""
 
 from __future__ import annotations
 

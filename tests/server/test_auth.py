@@ -57,8 +57,9 @@ async def test_everything_else_is_closed_to_all_but_the_operator(path: str) -> N
 async def test_the_webhook_opens_with_its_own_token_as_alertmanager_sends_it() -> None:
     for authorization in ("Bearer webhook-token", basic("webhook-token"), "Bearer operator-token"):
         assert await status_of("/webhooks/alertmanager", authorization) == 200, authorization
-    for authorization in (None, "Bearer wrong", basic(""), "Digest webhook-token"):
-        assert await status_of("/webhooks/alertmanager", authorization) == 401, authorization
+    refused: tuple[str | None, ...] = (None, "Bearer wrong", basic(""), "Digest webhook-token")
+    for wrong in refused:
+        assert await status_of("/webhooks/alertmanager", wrong) == 401, wrong
 
 
 def test_tokens_are_made_on_first_start_readable_by_their_owner_only(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tools.evidence import SOURCES, EvidenceContext, UnknownSource, make_sources
 
 SYSTEMCTL = (Path(__file__).parent / "recorded" / "systemctl_show.txt").read_text()
 BOOT = "0b7e-boot\n10000.50 1.00\n100\n1 (systemd) S " + " ".join(["0"] * 18) + " 700000 1 1\n"
+INIT = "100 " + BOOT.splitlines()[3] + "\n"
 NOW = datetime(2026, 11, 24, 14, 10, tzinfo=UTC)
 SHOWN = ("web", "bad", "killed", "broken", "slow", "nope", "sshd", "dbus-org.freedesktop.login1")
 
@@ -203,7 +204,7 @@ def killed_unit(seconds_ago: float, signal: int = 9, uptime: float = 10_000.0) -
     ],
 )
 async def test_a_unit_that_ended_as_the_kernel_killed_was_killed_for_memory(status: str, killed: bool) -> None:
-    answer = f"readable 10000.00 1.00\n{logs.KERNEL}-- units\n{status}"
+    answer = f"readable 10000.00 1.00\n{INIT}{logs.KERNEL}-- units\n{status}"
     facts = (await gathered("dmesg", host("shopd"), context({"dmesg": answer}))).facts
     assert ('unit.oom_killed{unit="shopd"}' in facts) is killed
     assert facts['kernel.oom_kill{process="python3"}'] == 4242
@@ -211,9 +212,16 @@ async def test_a_unit_that_ended_as_the_kernel_killed_was_killed_for_memory(stat
     assert facts["kernel.io_error"] is True
 
 
+async def test_what_the_kernel_killed_before_this_host_began_was_not_here() -> None:
+    began = INIT.replace("700000", "999400")  # a container, started at 9994
+    found = await gathered("dmesg", host(), context({"dmesg": f"readable 10000.00 1.00\n{began}{logs.KERNEL}"}))
+    assert 'kernel.oom_kill{process="python3"}' not in found.facts
+    assert found.facts['kernel.oom_kill{process="nginx"}'] == 4300
+
+
 async def test_a_unit_whose_cgroup_the_kernel_names_was_killed_for_memory() -> None:
     status = "10000 1\nId=nginx.service\nNames=nginx.service\nLoadState=loaded\nActiveState=active\nSubState=running\n"
-    answer = f"readable 10000.00 1.00\n{logs.KERNEL}-- units\n{status}"
+    answer = f"readable 10000.00 1.00\n{INIT}{logs.KERNEL}-- units\n{status}"
     found = await gathered("dmesg", host("nginx"), context({"dmesg": answer}))
     assert found.facts['unit.oom_killed{unit="nginx"}'] is True
     assert "killed nginx of nginx" in found.text
@@ -234,7 +242,7 @@ async def test_a_declared_port_that_nobody_listens_on_is_told() -> None:
     found = await gathered("ports", checked, context({"ss -Hltnp": answer}))
     assert found.facts['port.listening{port="8080"}'] is False
     assert found.facts['port.listening{port="22"}'] is True
-    assert found.facts['port.process{port="22"}'] == "sshd"
+    assert "22 sshd" in found.text
     assert 'port.listening{port="5432"}' not in found.facts, "another host's port is not ours to tell"
     assert "nobody listens on 8080" in found.text
 
@@ -323,13 +331,13 @@ class Past:
 
 
 CHANGES = (
-    "-- packages\n2026-11-24 14:00:00\n2026-11-24 13:58:00 upgrade nginx:amd64 1.22 1.24\n-- last\n-- units\n"
+    "   3000\n-- packages\n2026-11-24 14:00:00\n2026-11-24 13:58:00 upgrade nginx:amd64 1.22 1.24\n-- last\n-- units\n"
     + SYSTEMCTL
 )
 
 
 async def test_recent_changes_are_dated() -> None:
-    given = context({"-- packages": CHANGES, "boot_id": BOOT}, history=Past(("#7 mitigated yesterday", "#3 escalated")))
+    given = context({"-- packages": CHANGES}, history=Past(("#7 mitigated yesterday", "#3 escalated")))
     found = await gathered("changes", host(*SHOWN), given)
     assert found.facts["change.booted_seconds_ago"] == 3000
     assert found.facts["change.packages_seconds_ago"] == 120
@@ -412,7 +420,7 @@ async def test_all_evidence_of_one_host_in_trouble_stays_small() -> None:
     status = ProviderStatus("running", "ok", "ok", NOW, "t3.micro", "User initiated " * 9, console_tail="login: " * 99)
     answers: dict[str, Answer] = {
         "-- log of": f"-- log of 0\n{logs.SYSTEMD_BAD_CONFIG}\n",
-        "dmesg": f"readable 10000.00 1.00\n{logs.KERNEL}-- units\n{killed_unit(9.5)}",
+        "dmesg": f"readable 10000.00 1.00\n{INIT}{logs.KERNEL}-- units\n{killed_unit(9.5)}",
         "-- packages": f"{CHANGES}",
         "loadavg": "0.42 0.1 0.1 1/99 7\n",
         "boot_id": BOOT,
@@ -424,5 +432,5 @@ async def test_all_evidence_of_one_host_in_trouble_stays_small() -> None:
     for name in INSTANCE.sources:
         found = await gathered(name, resource, given)
         state.append({"asked": found.asked, "text": found.text, "facts": dict(found.facts)})
-        assert len(found.asked) <= 160 and len(found.text) <= 240 and len(found.raw) <= 80_000
-    assert len(json.dumps(state)) < 5000
+        assert len(found.asked) <= 100 and len(found.text) <= 180 and len(found.raw) <= 80_000
+    assert len(json.dumps(state)) < 3600

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from graph.facts import FactValue
 from graph.ports import Finding
 from graph.records import Incident, Resource
-from tools.actions.boots import Boot, boot_of
 from tools.clients.host import CommandResult, HostUnreachable
 from tools.evidence.context import (
     HOST_SECONDS,
@@ -48,31 +46,24 @@ class ChangesSource:
         command = changes_command(resource)
         history = await self._recent(resource)
         try:
-            result, boot = await asyncio.gather(
-                self._context.hosts.run(resource, command, HOST_SECONDS), self._boot(resource)
-            )
+            result = await self._context.hosts.run(resource, command, HOST_SECONDS)
         except HostUnreachable as error:
             if not history:
                 raise
             told = text_of(f"the host does not tell ({error.how})", *_told(history))
             return Finding(asked_of(command), told, raw=whole("\n".join((str(error), *history))))
-        facts, words = _of_host(result, resource, boot)
+        facts, words = _of_host(result, resource)
         raw = "\n".join((raw_of(result), *(whole(item) for item in history)))
         return Finding(asked_of(command), text_of(*words, *_told(history)), facts, raw=raw)
-
-    async def _boot(self, resource: Resource) -> Boot | None:
-        try:
-            return await boot_of(self._context.hosts, resource, HOST_SECONDS)
-        except HostUnreachable:  # told by the other command, which fails as well where the host is silent
-            return None
 
     async def _recent(self, resource: Resource) -> Sequence[str]:
         return () if self._context.history is None else await self._context.history.recent(resource.key)
 
 
 def changes_command(resource: Resource) -> str:
-    """Last package changes, last boots and shutdowns, unit states; each bounded, any of them may be missing."""
+    """Age of process 1, last package changes, boots and shutdowns, unit states; bounded, and any may be missing."""
     parts = [
+        "ps -o etimes= -p 1 2>/dev/null",
         f"echo '{_PACKAGES_MARK.strip()}'",
         "date '+%F %T'",
         f"tail -n 200 {_DPKG_LOG} 2>/dev/null | grep -E ' (install|upgrade|remove|purge) ' | tail -n 5",
@@ -84,15 +75,15 @@ def changes_command(resource: Resource) -> str:
     return "; ".join(parts)
 
 
-def _of_host(result: CommandResult, resource: Resource, boot: Boot | None) -> tuple[dict[str, FactValue], list[str]]:
-    _, _, rest = result.stdout.partition(_PACKAGES_MARK)
+def _of_host(result: CommandResult, resource: Resource) -> tuple[dict[str, FactValue], list[str]]:
+    boot, _, rest = result.stdout.partition(_PACKAGES_MARK)
     packages, _, rest = rest.partition(_LAST_MARK)
     _, _, units = rest.partition(_UNITS_MARK)
     facts: dict[str, FactValue] = {}
     words = []
-    if boot is not None:
-        facts["change.booted_seconds_ago"] = round(boot.age_seconds)
-        words.append(f"booted {ago(boot.age_seconds)} ago")
+    if boot.strip().isdigit():
+        facts["change.booted_seconds_ago"] = int(boot)
+        words.append(f"booted {ago(int(boot))} ago")
     states = manager_for(resource).parse_status(units, resource.services) if resource.services else {}
     words += _of_units(list(states.values()))
     seconds, sentence = last_package_change(packages)
@@ -126,7 +117,7 @@ def _of_units(states: Sequence[UnitState]) -> list[str]:
     """Units that changed lately, newest first."""
     dated = [(state.changed_seconds_ago, state) for state in states if state.changed_seconds_ago is not None]
     recent = sorted((item for item in dated if item[0] < _RECENT_UNITS_SECONDS), key=lambda item: item[0])
-    return [f"{state.unit} {state.state} since {ago(seconds)}" for seconds, state in recent[:3]]
+    return [f"{state.unit} {state.state} since {ago(seconds)}" for seconds, state in recent[:2]]
 
 
 def _told(history: Sequence[str]) -> list[str]:

@@ -17,8 +17,8 @@ HOST_SECONDS = 6.0
 """A host's answer to one command; a dead host is told as such after this long."""
 SOURCE_SECONDS = 8.0
 
-MAX_TEXT_CHARS = 240
-MAX_ASKED_CHARS = 160
+MAX_TEXT_CHARS = 180
+MAX_ASKED_CHARS = 100
 MAX_LINE_CHARS = 160
 MAX_RAW_CHARS = 64 * 1024
 DETAILED_UNITS = 6

@@ -27,7 +27,7 @@ _WINDOW_SECONDS = 3600.0
 _SOONER_SECONDS = 3.0
 _LATER_SECONDS = 15.0
 """A unit that may not restart any more is told as failed only when its next restart would be due."""
-_KILLS_TOLD = 4
+_KILLS_TOLD = 2
 _STATUS_MARK = "-- units\n"
 
 
@@ -55,7 +55,9 @@ class DmesgSource:
             why = line(head.removeprefix("refused: ") or result.stderr or "no answer")
             return Finding(asked_of(command), f"the kernel's log may not be read: {why}", status="no_data")
         uptime = _seconds(head.split()[1:2])
-        signs = kernel_signs(log.splitlines(), uptime - _WINDOW_SECONDS)
+        init, _, log = log.partition("\n")
+        # Containers share a kernel: what it killed before this host began was not here.
+        signs = kernel_signs(log.splitlines(), max(uptime - _WINDOW_SECONDS, _host_began(init)))
         manager = manager_for(resource)
         states = manager.parse_status(status, resource.services) if resource.services else {}
         killed = killed_units(signs.kills, states, manager, uptime)
@@ -63,12 +65,13 @@ class DmesgSource:
 
 
 def dmesg_command(resource: Resource) -> str:
-    """`readable UPTIME` and the lines worth reading, or `refused: …`; then the state of the units."""
+    """`readable UPTIME`, a line of process 1 and the lines worth reading, or `refused: …`; then the units' state."""
     tries = [f"{sudo(resource)}dmesg"] + (["dmesg"] if sudo(resource) else [])
     reading = " || ".join(f"log=$({attempt} 2>&1)" for attempt in tries)
     shown = f"printf '%s\\n' \"$log\" | grep -E {shlex.quote(PATTERN)} | tail -n 60 | cut -c -400"
     kernel = (
-        f'if {reading}; then echo "readable $(cat /proc/uptime)"; {shown}; '
+        f'if {reading}; then echo "readable $(cat /proc/uptime)"; echo "$(getconf CLK_TCK) $(cat /proc/1/stat)"; '
+        f"{shown}; "
         "else printf 'refused: %s\\n' \"$log\" | head -c 300; echo; fi"
     )
     if not resource.services:
@@ -118,4 +121,13 @@ def _seconds(words: Sequence[str]) -> float:
     try:
         return float(words[0])
     except (IndexError, ValueError):
+        return 0.0
+
+
+def _host_began(init: str) -> float:
+    """When process 1 began, in seconds since the kernel booted: clock ticks a second, then /proc/1/stat (proc(5))."""
+    ticks, _, stat = init.partition(" ")
+    try:
+        return int(stat.rpartition(") ")[2].split()[19]) / int(ticks)
+    except (IndexError, ValueError, ZeroDivisionError):
         return 0.0

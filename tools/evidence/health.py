@@ -9,7 +9,7 @@ from tools.evidence.context import SOURCE_SECONDS, EvidenceContext, asked_of, li
 from tools.health import NOT_CHECKED
 
 _MOST_CHECKS = 8
-_OBSERVED_CHARS = 80
+_OBSERVED_CHARS = 70
 _ALERT = "alert "
 
 
@@ -34,8 +34,8 @@ class HealthSource:
         for item in sorted(seen, key=lambda item: item.status == "pass")[:_MOST_CHECKS]:
             facts |= health_facts(item)
         good = [item.criterion for item in seen if item.status == "pass"]
-        bad = [f"{item.criterion}: {line(item.observed, 90)}" for item in seen if item.status != "pass"]
-        text = text_of(*bad, f"pass: {', '.join(good)}" if good else "")
+        bad = [item.criterion for item in seen if item.status != "pass"]
+        text = text_of(f"not: {', '.join(bad)}" if bad else "", f"pass: {', '.join(good)}" if good else "")
         raw = "\n".join(f"{item.criterion}: {item.status}: {item.observed}" for item in seen)
         return Finding(asked, text, facts, raw=whole(raw))
 

@@ -52,7 +52,7 @@ class JournalSource:
         for unit, text in list(logs.items())[:DETAILED_UNITS]:
             signs = signs_in(text)
             facts |= journal_facts(unit, signs)
-            words.append(f"{unit}: {_sentence(signs, text)}")
+            words.append(f"{unit}: {_sentence(unit, signs, text)}")
         return Finding(asked_of(command), text_of(*words), facts, raw=raw_of(result))
 
 
@@ -95,7 +95,7 @@ def journal_facts(unit: str, signs: LogSigns) -> dict[str, FactValue]:
     return {fact_key(f"journal.{name}", unit=unit): value for name, value in values.items() if value is not None}
 
 
-def _sentence(signs: LogSigns, text: str) -> str:
+def _sentence(unit: str, signs: LogSigns, text: str) -> str:
     if signs.config_error:
         return "complains of its configuration"  # the fact holds the line
     if signs.oom:
@@ -107,6 +107,6 @@ def _sentence(signs: LogSigns, text: str) -> str:
     if signs.stopped_by_request:
         return "stopped by request"
     if signs.ended:
-        return line(signs.ended, 140)
+        return line(signs.ended.removeprefix(f"{unit}.service: "), 140)
     last = [item for item in text.splitlines() if item.strip()]
     return f"last line: {line(last[-1], 140)}"

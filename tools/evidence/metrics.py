@@ -22,7 +22,11 @@ _RAW_POINTS = 20
 
 # Queries over node_exporter's names; SELECT stands for the matchers that pick this host.
 _QUERIES: Mapping[str, str] = {
-    "cpu_percent": '100 * (1 - avg(rate(node_cpu_seconds_total{SELECT,mode="idle"}[2m])))',
+    # A share of all modes: of a series younger than the window, rate() alone would count the missing time as busy.
+    "cpu_percent": (
+        '100 * (1 - sum(rate(node_cpu_seconds_total{SELECT,mode="idle"}[2m]))'
+        " / sum(rate(node_cpu_seconds_total{SELECT}[2m])))"
+    ),
     "memory_used_percent": (
         "100 * (1 - avg(node_memory_MemAvailable_bytes{SELECT} / node_memory_MemTotal_bytes{SELECT}))"
     ),
@@ -59,8 +63,10 @@ class MetricsSource:
             query = f"up{{{selection}}}"
             ups = await prometheus.range(query, now - _WINDOW, now, _STEP_SECONDS)
             if ups:
-                history = await _history(prometheus, selection, now)
-                return _finding(prometheus, query, ups, history, now)
+                seen, history = await asyncio.gather(
+                    _last_seen_up(prometheus, query), _history(prometheus, selection, now)
+                )
+                return _finding(prometheus, query, ups, seen, history, now)
         asked = asked_of(f"range 30m step 15s: {' | '.join(f'up{{{selection}}}' for selection in tried)}")
         text = f"Prometheus at {prometheus.url} has no series of this host: label its targets with resource_id"
         return Finding(asked, line(text, 240), {"metric.no_samples": True}, status="no_data")
@@ -84,6 +90,12 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+async def _last_seen_up(prometheus: PrometheusClient, query: str) -> dict[str, float]:
+    """Job → the time it was last up in half an hour, to the second: the range above is too coarse for that."""
+    found = await prometheus.instant(f"max_over_time(timestamp({query} == 1)[30m:1s])")
+    return {sample.labels.get("job", ""): sample.value for sample in found}
+
+
 async def _history(prometheus: PrometheusClient, selection: str, now: datetime) -> dict[str, tuple[Series, ...] | str]:
     """By name the series found, or why there are none."""
 
@@ -102,13 +114,14 @@ def _finding(
     prometheus: PrometheusClient,
     query: str,
     ups: Sequence[Series],
+    seen: Mapping[str, float],
     history: Mapping[str, tuple[Series, ...] | str],
     now: datetime,
 ) -> Finding:
     facts: dict[str, FactValue] = {}
     words = []
     for series in ups[:_MOST_JOBS]:
-        told, sentence = _up(series, now)
+        told, sentence = _up(series, seen, now)
         facts |= told
         words.append(sentence)
     for name, answer in history.items():
@@ -116,11 +129,11 @@ def _finding(
         told, sentence = _disks(found) if name == "disk_used_percent" else _value(name, found)
         facts |= told
         words.append(sentence)
-    asked = asked_of(f"{prometheus.url}, range 30m step 15s: {query}; cpu, memory, network, disk of the same")
+    asked = asked_of(f"range 30m step 15s: {query}; also cpu, memory, network, disk")
     return Finding(asked, text_of(*words), facts, raw=whole(_raw(query, ups, history)))
 
 
-def _up(series: Series, now: datetime) -> tuple[dict[str, FactValue], str]:
+def _up(series: Series, seen: Mapping[str, float], now: datetime) -> tuple[dict[str, FactValue], str]:
     """A job's last `up`, and how long ago it was last 1 where it no longer is, also where it is told no more."""
     job = line(series.labels.get("job", ""), 60)
     at, value = series.points[-1]
@@ -128,12 +141,12 @@ def _up(series: Series, now: datetime) -> tuple[dict[str, FactValue], str]:
     facts: dict[str, FactValue] = {fact_key("metric.up", job=job): int(value) if finite(value) else 0}
     if value == 1 and not stale:
         return facts, f"{job} up"
-    seen_up = [point for point, was in series.points if was == 1]
     if stale:
         facts[fact_key("metric.up", job=job)] = 0
-    if not seen_up:
-        return facts, f"{job} down for 30 min or more"
-    lost = round((now - seen_up[-1]).total_seconds())
+    last_up = seen.get(series.labels.get("job", ""))
+    if last_up is None:
+        return facts, f"{job} down, not seen up for 30 min"
+    lost = max(0, round(now.timestamp() - last_up))
     facts[fact_key("metric.up_lost_seconds_ago", job=job)] = lost
     return facts, f"{job} {'no longer scraped' if stale else 'down'}, last up {ago(lost)} ago"
 

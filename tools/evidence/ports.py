@@ -21,7 +21,7 @@ from tools.evidence.context import (
 )
 from tools.services.units import sudo
 
-_MOST_PORTS = 8
+_MOST_PORTS = 4
 _PROCESS = re.compile(r'users:\(\("([^"]{1,64})"')
 _PROC_LISTEN = "0A"
 
@@ -50,7 +50,7 @@ class PortsSource:
         }
         others = [port for port in sorted(listening) if port not in declared][:_MOST_PORTS]
         facts |= {fact_key("port.listening", port=str(port)): True for port in others}
-        shown = [port for port in (*sorted(declared), *others) if listening.get(port)]
+        shown = [port for port in sorted(declared) if listening.get(port)]
         facts |= {fact_key("port.process", port=str(port)): line(listening[port], 40) for port in shown}
         missing = sorted(declared - listening.keys())
         words = f"nobody listens on {', '.join(map(str, missing))}" if missing else ""

@@ -60,7 +60,7 @@ def unit_facts(state: UnitState, detailed: bool = True) -> dict[str, FactValue]:
         values |= {
             "substate": state.substate or None,
             "result": state.result,
-            "exit_code": state.exit_code,
+            "exit_code": state.exit_code or None,
             "signal": state.signal,
             "enabled": state.enabled,
             "start_limit_hit": True if state.start_limit_hit else None,

@@ -1,7 +1,8 @@
 """The service loses memory until the kernel kills it at its limit, again and again, until systemd gives it up.
 
 Its own limit, not the host's: a host out of memory may spend minutes reading its programs from disk over and over
-before its kernel kills anything. The leak is gone when the alert fires, as after a burst of bad requests: starting mends it.
+before its kernel kills anything. The leak is gone when the alert fires, as after a burst of bad requests: starting
+mends it.
 """
 
 from __future__ import annotations

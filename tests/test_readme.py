@@ -1,0 +1,91 @@
+"""What the README tells people to type and to write down is true: snippets load, commands exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agents import known_kinds
+from evals.lab.monitoring import find_binary, has_binary
+from server.policies import parse_policies
+from server.settings import load
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", README, re.S)
+
+
+def snippet(name: str) -> str:
+    [found] = [block for block in blocks("yaml") if block.startswith(f"# {name}")]
+    return found
+
+
+COMMANDS = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make ")])
+def test_every_make_target_named_exists(command: str) -> None:
+    target = command.split()[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("selfheal ")])
+def test_every_selfheal_command_named_is_understood(command: str, tmp_path: Path) -> None:
+    words = re.findall(r'"[^"]*"|\S+', command)[1:]
+    shown = subprocess.run(
+        [sys.executable, "-m", "server.cli", *[word.strip('"') for word in words], "--help"],
+        capture_output=True, text=True, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_every_other_command_is_one_a_test_runs() -> None:
+    others = [line for line in COMMANDS if not line.startswith(("make ", "selfheal "))]
+    assert others == ["SELFHEAL_CONFIG=selfheal.yaml langgraph dev --no-browser"]  # tests/acceptance/test_studio.py
+
+
+def test_the_configuration_shown_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "selfheal.yaml"
+    file.write_text(snippet("selfheal.yaml"))
+    settings = load(file)
+    assert settings.resources[0].services == ("nginx",)
+
+
+def test_the_policy_shown_is_understood() -> None:
+    [policies] = blocks("json")
+    [policy] = parse_policies(yaml.safe_load(policies), known_kinds())
+    assert policy.auto_heal
+
+
+@pytest.mark.skipif(not has_binary("promtool"), reason="promtool is missing: sudo apt-get install -y prometheus")
+def test_the_rule_shown_is_one_prometheus_takes(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yml"
+    file.write_text(snippet("rules.yml"))
+    done = subprocess.run([find_binary("promtool"), "check", "rules", file], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(
+    not has_binary("amtool"), reason="amtool is missing: sudo apt-get install -y prometheus-alertmanager"
+)
+def test_the_receiver_shown_is_one_alertmanager_takes(tmp_path: Path) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(snippet("alertmanager.yml"))
+    done = subprocess.run([find_binary("amtool"), "check-config", file], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_example_heal_is_one_that_was_printed() -> None:
+    [text] = [
+        block for block in blocks("text") if "gather_context" in block and "mitigated" in block and "+0.00s" in block
+    ]
+    for node in ("gather_context", "diagnose", "plan", "gate", "execute", "verify", "close"):
+        assert node in text
