@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     notify: NotifySettings | None = None
     healing: Healing = Healing()
     limits: Limits = Limits()
-    worker_concurrency: int = Field(default=8, ge=1, le=256)
+    worker_concurrency: int = Field(default=32, ge=1, le=256)
 
     @classmethod
     def settings_customise_sources(

@@ -44,7 +44,13 @@ class Healer:
     def webhook_url(self) -> str:
         return f"{self.url}/webhooks/alertmanager"
 
-    def configure(self, stage: Stage, policies: Sequence[Mapping[str, Any]] = AUTO, **healing: float) -> None:
+    def configure(
+        self,
+        stage: Stage,
+        policies: Sequence[Mapping[str, Any]] = AUTO,
+        more_resources: Sequence[Mapping[str, Any]] = (),
+        **healing: float,
+    ) -> None:
         """Write selfheal.yaml and policies.json as an operator would, for the hosts of a stage that is up."""
         (self.folder / "policies.json").write_text(json.dumps(list(policies), indent=2))
         content = {
@@ -55,7 +61,7 @@ class Healer:
             "operator": {"token_file": self.operator_token_file.name},
             "healing": {**QUICK, **healing},
             "policies": "policies.json",
-            "resources": stage.resources(),
+            "resources": [*stage.resources(), *map(dict, more_resources)],
         }
         self.config.write_text(yaml.safe_dump(content, sort_keys=False))
         self._environment = stage.environment()

@@ -1,12 +1,14 @@
-"""The whole chain on plain processes: Prometheus, Alertmanager, webhook, graph, SSH, supervisord, verified; all real."""
+"""The whole chain on plain processes: Prometheus, Alertmanager, webhook, graph, SSH, supervisord; all real."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -175,6 +177,43 @@ def spawned(world: World) -> int:
     """How often the service was started, by its manager's own log."""
     log = world.stage.run(world.host, "supervisorctl maintail -1000000 | grep -c \"spawned: 'shopd'\" || true")
     return int(log.stdout)
+
+
+@contextmanager
+def hung_hosts(count: int) -> Iterator[list[int]]:
+    """Ports where connections are taken and nothing is ever said: what a hung host looks like."""
+    listeners = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(count)]
+    try:
+        yield [listener.getsockname()[1] for listener in listeners]
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def test_eight_hung_hosts_do_not_keep_the_ninth_from_being_healed(world: World) -> None:
+    [resource] = world.stage.resources()
+    if "ssh" not in resource:
+        pytest.skip("no sshd here: nothing can hang at its greeting")
+    with hung_hosts(8) as ports:
+        hung = [
+            {**resource, "id": f"inst-hung{port}", "ssh": {**resource["ssh"], "port": port}, "health": []}
+            for port in ports
+        ]
+        world.healer.configure(world.stage, more_resources=hung)
+        world.healer.start()
+        labels = {"alertname": "InstanceDown", "resource_kind": "Instance"}
+        alerts = [{"status": "firing", "labels": {**labels, "resource_id": item["id"]}} for item in hung]
+        with world.healer.client() as client:
+            assert client.post_alerts(json.dumps({"alerts": alerts}).encode())["received"] == 8
+        fault("service_stopped").inject(world.stage, world.host)
+        ninth = world.until(lambda item: item["resource_id"] == "inst-abc123" and ended(item))
+        lost = [world.until(lambda item, name=item["id"]: item["resource_id"] == name and ended(item)) for item in hung]
+    assert ninth["outcome"]["status"] == "mitigated"
+    for record in lost:
+        assert record["outcome"]["status"] == "escalated"
+        assert record["diagnosis"]["suspected_cause"] == "host_unreachable"
+        assert record["actions"] == []
+    assert ninth["times"]["first_action"] < max(record["times"]["diagnosed"] for record in lost)
 
 
 def test_heal_in_the_foreground_needs_no_server(world: World) -> None:
