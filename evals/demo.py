@@ -10,9 +10,10 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,11 +21,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evals.lab.detect import lab_refusal
+from evals.lab.detect import kernel_refusal, lab_packages, lab_refusal
 from evals.lab.faults import fault
 from evals.lab.healer import Healer
 from evals.lab.hosts import LabStage
-from evals.lab.local import LocalStage, local_missing
+from evals.lab.local import LocalStage, local_missing, local_packages
+from evals.lab.packages import install_packages
 from evals.lab.probing import free_port
 from evals.lab.stage import LabError, Stage, StageOptions
 from server.follow import Progress
@@ -62,16 +64,32 @@ def demo(
 
 def choose(setting: str, say: Console) -> type[LabStage] | type[LocalStage]:
     """The setting to use, said in one line. Raises LabError where neither can run."""
-    refusal = lab_refusal() if setting in ("auto", "lab") else "local was asked for"
+    tell = partial(_dim, say)
+    refusal: str | None = "local was asked for"
+    if setting in ("auto", "lab"):
+        if kernel_refusal() is None:
+            _install(lab_packages(), tell)
+        refusal = lab_refusal()
     if refusal is None:
         say.print("setting: [b]lab[/b] (a booted systemd host of its own, with a provider that can reboot it)")
         return LabStage
     if setting == "lab":
         raise LabError(refusal)
+    _install(local_packages(), tell)
     if missing := local_missing():
         raise LabError("; ".join(f"{name} is missing: {command}" for name, command in missing))
     say.print(f"setting: [b]local[/b] (plain processes on this machine; no lab: {refusal})")
     return LocalStage
+
+
+def _install(packages: list[str], say: Callable[[str], None]) -> None:
+    """Install what is missing where we may; where we may not, the refusal that follows names it with its command."""
+    with suppress(LabError):
+        install_packages(packages, say)
+
+
+def _dim(console: Console, text: str) -> None:
+    console.print(text, style="dim", markup=False)
 
 
 @contextmanager
@@ -83,7 +101,7 @@ def _stage(setting: str, folder: Path, console: Console) -> Iterator[tuple[Stage
         work=folder / "stage",
         webhook_url=healer.webhook_url,
         webhook_token_file=healer.webhook_token_file,
-        say=lambda text: console.print(text, style="dim", markup=False),
+        say=partial(_dim, console),
     )
     stage: Stage = kind(options)
     try:

@@ -15,7 +15,7 @@ from tools.clients.prometheus import PrometheusClient, Series, finite, matchers,
 from tools.evidence.context import SOURCE_SECONDS, EvidenceContext, ago, asked_of, line, resource_of, text_of, whole
 
 _WINDOW = timedelta(minutes=30)
-_STEP_SECONDS = 15.0
+_STEP_SECONDS = 5.0
 _MOST_DISKS = 3
 _MOST_JOBS = 6
 _RAW_POINTS = 20
@@ -67,7 +67,7 @@ class MetricsSource:
                     _last_seen_up(prometheus, query), _history(prometheus, selection, now)
                 )
                 return _finding(prometheus, query, ups, seen, history, now)
-        asked = asked_of(f"range 30m step 15s: {' | '.join(f'up{{{selection}}}' for selection in tried)}")
+        asked = asked_of(f"range 30m step 5s: {' | '.join(f'up{{{selection}}}' for selection in tried)}")
         text = f"Prometheus at {prometheus.url} has no series of this host: label its targets with resource_id"
         return Finding(asked, line(text, 240), {"metric.no_samples": True}, status="no_data")
 
@@ -129,7 +129,7 @@ def _finding(
         told, sentence = _disks(found) if name == "disk_used_percent" else _value(name, found)
         facts |= told
         words.append(sentence)
-    asked = asked_of(f"range 30m step 15s: {query}; also cpu, memory, network, disk")
+    asked = asked_of(f"range 30m step 5s: {query}; also cpu, memory, network, disk")
     return Finding(asked, text_of(*words), facts, raw=whole(_raw(query, ups, history)))
 
 
@@ -137,7 +137,7 @@ def _up(series: Series, seen: Mapping[str, float], now: datetime) -> tuple[dict[
     """A job's last `up`, and how long ago it was last 1 where it no longer is, also where it is told no more."""
     job = line(series.labels.get("job", ""), 60)
     at, value = series.points[-1]
-    stale = (now - at).total_seconds() > 4 * _STEP_SECONDS
+    stale = (now - at).total_seconds() > 12 * _STEP_SECONDS
     facts: dict[str, FactValue] = {fact_key("metric.up", job=job): int(value) if finite(value) else 0}
     if value == 1 and not stale:
         return facts, f"{job} up"
