@@ -184,8 +184,7 @@ class LocalStage:
             "--log.level=warn", "--collector.disable-defaults", *(f"--collector.{name}" for name in NODE_COLLECTORS),
         ])  # fmt: skip
         target = MonitoredHost(self.hosts[0].resource_id, exporter, self.service_address, SERVICE)
-        # "0s": the host is this machine, and cannot die without us
-        self._monitoring = Monitoring(self.options, [target], alert_for="0s")
+        self._monitoring = Monitoring(self.options, [target])
         self._monitoring.up()
         # while the servers start, which is what takes the time
         self._start_ssh()

@@ -42,7 +42,7 @@ def test_a_fault_is_taken_for_what_it_is_and_ends_as_it_should(
         what.inject(stage, host)
         record = healer.wait_incident(ended, 200, after=before)
     finally:
-        if what.expected_outcome != "mitigated":
+        if what.expected_outcome != "mitigated" or not stage.healthy(host):
             what.restore(stage, host)
     assert record["diagnosis"]["suspected_cause"] == what.expected_cause, record["diagnosis"]
     assert record["outcome"]["status"] == what.expected_outcome, record["outcome"]

@@ -16,6 +16,10 @@ def inject(stage: Stage, host: StageHost) -> None:
         kill = f'pid=$(supervisorctl pid {service}); [ "$pid" -gt 1 ] 2>/dev/null && kill -9 "$pid"'
     else:
         kill = f"systemctl kill --kill-who=main --signal=KILL {service}"
+        # quicker than a healer: else the killing would go on over its repair
+        drop_in = f"/run/systemd/system/{service}.service.d"
+        quick = f"mkdir -p {drop_in} && printf '[Service]\\nRestartSec=100ms\\n' > {drop_in}/quick.conf"
+        tell(stage, host, f"{quick} && systemctl daemon-reload")
     tell(
         stage,
         host,
