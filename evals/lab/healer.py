@@ -49,11 +49,12 @@ class Healer:
         stage: Stage,
         policies: Sequence[Mapping[str, Any]] = AUTO,
         more_resources: Sequence[Mapping[str, Any]] = (),
+        llm: Mapping[str, Any] | None = None,
         **healing: float,
     ) -> None:
         """Write selfheal.yaml and policies.json as an operator would, for the hosts of a stage that is up."""
         (self.folder / "policies.json").write_text(json.dumps(list(policies), indent=2))
-        content = {
+        content: dict[str, Any] = {
             "database_url": "sqlite:///selfheal.db",
             "listen": {"host": "127.0.0.1", "port": self.port},
             "prometheus": {"url": stage.prometheus_url},
@@ -63,6 +64,8 @@ class Healer:
             "policies": "policies.json",
             "resources": [*stage.resources(), *map(dict, more_resources)],
         }
+        if llm is not None:
+            content["llm"] = dict(llm)
         self.config.write_text(yaml.safe_dump(content, sort_keys=False))
         self._environment = stage.environment()
 

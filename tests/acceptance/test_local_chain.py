@@ -19,6 +19,7 @@ from evals.lab.probing import wait_until
 from evals.lab.stage import Stage
 from server import exits
 from tests.acceptance.stages import ended, nodes, stage_up
+from tests.agents.openai_server import answer, serving
 
 pytestmark = pytest.mark.acceptance
 
@@ -39,8 +40,8 @@ class World:
         self.stage, self.healer, self.host = stage, healer, stage.hosts[0]
         self.before = 0
 
-    def serve(self, policies: Any = None) -> None:
-        self.healer.configure(self.stage, **({"policies": policies} if policies is not None else {}))
+    def serve(self, policies: Any = None, **more: Any) -> None:
+        self.healer.configure(self.stage, **({"policies": policies} if policies is not None else {}), **more)
         self.healer.start()
         self.before = max((item["number"] for item in self.healer.incidents()), default=0)
 
@@ -199,8 +200,7 @@ def test_eight_hung_hosts_do_not_keep_the_ninth_from_being_healed(world: World) 
             {**resource, "id": f"inst-hung{port}", "ssh": {**resource["ssh"], "port": port}, "health": []}
             for port in ports
         ]
-        world.healer.configure(world.stage, more_resources=hung)
-        world.healer.start()
+        world.serve(more_resources=hung)
         labels = {"alertname": "InstanceDown", "resource_kind": "Instance"}
         alerts = [{"status": "firing", "labels": {**labels, "resource_id": item["id"]}} for item in hung]
         with world.healer.client() as client:
@@ -214,6 +214,47 @@ def test_eight_hung_hosts_do_not_keep_the_ninth_from_being_healed(world: World) 
         assert record["diagnosis"]["suspected_cause"] == "host_unreachable"
         assert record["actions"] == []
     assert ninth["times"]["first_action"] < max(record["times"]["diagnosed"] for record in lost)
+
+
+def test_a_model_diagnoses_and_plans_and_the_same_checks_hold(world: World) -> None:
+    diagnosis = {
+        "suspected_cause": "service_stopped",
+        "summary": "shopd was stopped",
+        "confidence": 0.9,
+        "evidence_ids": ["E2"],
+        "target": "shopd",
+        "ruled_out": {},
+    }
+    step = {"action": "start_service", "params": {"unit": "shopd"}, "why": "it is stopped", "expect": "it runs"}
+    with serving(answer(diagnosis), answer({"summary": "start it", "steps": [step]})) as server:
+        llm = {"model": "scripted", "base_url": server.base_url, "structured_output": "json_schema"}
+        world.serve(llm=llm)
+        fault("service_stopped").inject(world.stage, world.host)
+        record = world.until(ended)
+        assert len(server.requests) == 2
+    assert record["outcome"]["status"] == "mitigated"
+    assert record["diagnosis"]["author"].startswith("llm:scripted")
+    assert record["plan"]["author"].startswith("llm:scripted")
+
+
+def test_a_model_that_is_down_is_told_and_the_runbook_heals(world: World) -> None:
+    llm = {"model": "absent", "base_url": "http://127.0.0.1:9/v1", "timeout_seconds": 5}
+    world.serve(llm=llm)
+    fault("service_stopped").inject(world.stage, world.host)
+    record = world.until(ended)
+    assert record["outcome"]["status"] == "mitigated"
+    assert "fell back from llm:absent" in record["diagnosis"]["author"]
+
+
+def test_a_cancelled_heal_declines_and_leaves_the_world_alone(world: World) -> None:
+    world.serve(ASK)
+    fault("service_stopped").inject(world.stage, world.host)
+    waiting = world.until(lambda item: item["phase"] == "waiting_approval")
+    said = world.cli("cancel", str(waiting["number"]))
+    assert said.returncode == exits.OK and "no side effect is under way" in said.stdout + said.stderr
+    record = world.until(ended)
+    assert (record["outcome"]["status"], record["outcome"]["rule"]) == ("declined", "cancelled")
+    assert record["actions"] == [] and not world.stage.healthy(world.host)
 
 
 def test_heal_in_the_foreground_needs_no_server(world: World) -> None:
