@@ -170,7 +170,8 @@ def _failed_with(facts: Facts, sign: str, score: float, words: str) -> Match | N
 
 
 def _how(signs: Iterable[Fact]) -> str:
-    shown = [f"{fact.name.removeprefix('unit.').replace('_', ' ')} {fact.value}" for fact in signs]
+    words = [(fact.name.removeprefix("unit.").replace("_", " "), fact.value) for fact in signs]
+    shown = [name if value is True else f"{name} {value}" for name, value in words]
     return ", ".join(shown) or "no reason given"
 
 

@@ -83,9 +83,11 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
 
 
 def timeline_of(connection: Connection, incident_id: str, after: int) -> list[dict[str, Any]]:
-    """The sentences after that id, in the order they were first told."""
+    """The sentences after that id, by time: one told anew stands where it was last true."""
     rows = connection.execute(
-        select(timeline).where(timeline.c.incident_id == incident_id, timeline.c.id > after).order_by(timeline.c.id)
+        select(timeline)
+        .where(timeline.c.incident_id == incident_id, timeline.c.id > after)
+        .order_by(timeline.c.at, timeline.c.id)
     )
     return [
         {
