@@ -76,6 +76,10 @@ class Healer:
         self._processes.start(NAME, command, env={**self._environment, "PYTHONPATH": paths}, cwd=self.folder)
         wait_until(self._missing, timeout, "selfheal serve is ready", every=0.1)
 
+    @property
+    def running(self) -> bool:
+        return self._processes.alive(NAME)
+
     def stop(self) -> None:
         """End the server politely (SIGTERM: it drains), and whatever is left of it."""
         self._processes.stop()
