@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -19,6 +20,15 @@ import pytest
 from graph.records import Resource, ServiceManagerAccess, SshAccess
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def login_refused() -> str | None:
+    """Why sshd would refuse the user who runs the tests whatever the key, or None: `nobody` in a container, say."""
+    try:
+        shell = pwd.getpwuid(os.getuid()).pw_shell
+    except KeyError:
+        return f"uid {os.getuid()} has no entry in the password file"
+    return f"its shell is {shell}" if shell.endswith(("/nologin", "/false")) else None
 
 
 @dataclass
@@ -90,6 +100,8 @@ def running_sshd(folder: Path) -> Iterator[Sshd]:
     """A running sshd with its files in `folder`. Skips where there is none to run."""
     if SSHD is None or shutil.which("ssh-keygen") is None:
         pytest.skip("no sshd here: install openssh-server")
+    if refused := login_refused():
+        pytest.skip(f"sshd lets no session of this user in: {refused}")
     if os.geteuid() == 0:
         # Run by root, sshd insists on this folder; its package's service would make it.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
