@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from evals.lab.probing import wait_until
+from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.stage import LabError, Stage
 from server.client import ServerClient, ServerUnreachable
@@ -38,6 +38,7 @@ class Healer:
         self.webhook_token_file = self._token("webhook.token")
         self.operator_token_file = self._token("operator.token")
         self._processes = ProcessGroup(self.folder / "server", patience=25)
+        self._server: subprocess.Popen[bytes] | None = None
         self._environment: Mapping[str, str] = {}
 
     @property
@@ -73,7 +74,9 @@ class Healer:
         """Start `selfheal serve` in the calling thread's network; returns when it is ready to heal."""
         command = [sys.executable, "-m", "server.cli", "serve", "--config", str(self.config)]
         paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        self._processes.start(NAME, command, env={**self._environment, "PYTHONPATH": paths}, cwd=self.folder)
+        self._server = self._processes.start(
+            NAME, command, env={**self._environment, "PYTHONPATH": paths}, cwd=self.folder
+        )
         wait_until(self._missing, timeout, "selfheal serve is ready", every=0.1)
 
     @property
@@ -86,8 +89,8 @@ class Healer:
 
     def kill(self) -> None:
         """SIGKILL, in the middle of whatever it does."""
-        for process in self._children():
-            os.kill(process, signal.SIGKILL)
+        assert self._server is not None, "only a server that was started can be killed"
+        self._server.kill()
         wait_until(lambda: "alive" if self._processes.alive(NAME) else None, 5, "selfheal serve is dead")
 
     def client(self) -> ServerClient:
@@ -128,15 +131,11 @@ class Healer:
     def _missing(self) -> str | None:
         if not self._processes.alive(NAME):
             raise LabError(f"selfheal serve ended at once:\n{self.log()}")
-        with self.client() as client:
-            try:
-                answer = client._http.get("/readyz", timeout=2)
-            except Exception as error:  # not listening yet
-                return str(error)
-        return None if answer.status_code == 200 else answer.text[:300]
-
-    def _children(self) -> list[int]:
-        return [child.pid for name, child in self._processes._children.items() if name == NAME]
+        try:
+            status, answer = ask(f"{self.url}/readyz")
+        except OSError as error:
+            return str(error)
+        return None if status == 200 else answer[:300]
 
     def _token(self, name: str) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
