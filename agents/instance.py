@@ -178,14 +178,14 @@ def _how(signs: Iterable[Fact]) -> str:
 # -- what mends it ---------------------------------------------------------------------------------------
 
 
-def _restart(resource: Resource, unit: str | None) -> tuple[PlanStep, ...]:
+def _restart(resource: Resource, unit: str | None, facts: Facts) -> tuple[PlanStep, ...]:
     step = PlanStep(
         action="restart_service", params={"unit": unit}, why=f"{unit} is not working", expect=f"{unit} runs and answers"
     )
     return (step,)
 
 
-def _start(resource: Resource, unit: str | None) -> tuple[PlanStep, ...]:
+def _start(resource: Resource, unit: str | None, facts: Facts) -> tuple[PlanStep, ...]:
     step = PlanStep(
         action="start_service", params={"unit": unit}, why=f"{unit} is stopped", expect=f"{unit} runs and answers"
     )
@@ -202,15 +202,15 @@ def _then_wait(action: str, why: str) -> tuple[PlanStep, ...]:
     return (PlanStep(action=action, why=why, expect="the host boots"), wait)
 
 
-def _soft_reboot(resource: Resource, target: str | None) -> tuple[PlanStep, ...]:
+def _soft_reboot(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
     return _then_wait("soft_reboot", "the host does not answer")
 
 
-def _hard_reboot(resource: Resource, target: str | None) -> tuple[PlanStep, ...]:
+def _hard_reboot(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
     return _then_wait("hard_reboot", "the host did not come back by a soft reboot")
 
 
-def _start_instance(resource: Resource, target: str | None) -> tuple[PlanStep, ...]:
+def _start_instance(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
     return _then_wait("start_instance", "the instance is stopped")
 
 

@@ -34,6 +34,7 @@ from graph.records import (
     Approval,
     Diagnosis,
     Incident,
+    JudgedBy,
     Observation,
     Plan,
     PlanStep,
@@ -111,7 +112,11 @@ class FakeReasoner:
         if used >= len(cause.remedies):
             return Plan(steps=(), summary=cause.human_must or "no remedy left", author=self.name)
         remedy = cause.remedies[used]
-        return Plan(steps=remedy.steps(resource, request.diagnosis.target), summary=remedy.summary, author=self.name)
+        return Plan(
+            steps=remedy.steps(resource, request.diagnosis.target, facts_of(request.evidence)),
+            summary=remedy.summary,
+            author=self.name,
+        )
 
 
 @dataclass
@@ -154,6 +159,9 @@ class FakeActions:
         rendered = f"{step.action}({', '.join(f'{key}={value}' for key, value in sorted(step.params.items()))})"
         undo = self.undos.get(step.action)
         return step.model_copy(update={"rendered": rendered, "risk": self.spec(step.action).risk, "undo": undo})
+
+    def touches(self, resource: Resource, step: PlanStep) -> tuple[str, ...]:
+        return self.spec(step.action).touches(resource)
 
     async def precondition(self, resource: Resource, step: PlanStep) -> str | None:
         return self.preconditions.get(step.action)
@@ -218,7 +226,7 @@ class FakeHealth:
     rounds: Sequence[Sequence[Observation]]
     asked: int = 0
 
-    async def observe(self, incident: Incident) -> tuple[Observation, ...]:
+    async def observe(self, incident: Incident, judged_by: JudgedBy = "resource") -> tuple[Observation, ...]:
         found = self.rounds[min(self.asked, len(self.rounds) - 1)]
         self.asked += 1
         return tuple(found)

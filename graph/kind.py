@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from graph.facts import Fact, Facts
-from graph.records import IssueType, PlanStep, Resource, Risk
+from graph.records import IssueType, JudgedBy, PlanStep, Resource, Risk
 
 UNKNOWN_CAUSE = "unknown"
 NO_FAULT = "no_fault"
@@ -33,11 +33,16 @@ Signature = Callable[[Facts, Resource], Match | None]
 
 @dataclass(frozen=True)
 class Remedy:
-    """One way to mend a cause. `steps` makes the plan's steps for a resource and the diagnosis' target."""
+    """One way to mend a cause. `steps` makes the plan's steps from the resource, the diagnosis' target and what was
+    seen; none where this remedy does not apply.
+
+    `actions` names all that `steps` may use, for the documentation.
+    """
 
     name: str
     summary: str
-    steps: Callable[[Resource, str | None], tuple[PlanStep, ...]]
+    steps: Callable[[Resource, str | None, Facts], tuple[PlanStep, ...]]
+    actions: tuple[str, ...] = ()
     needs_provider: bool = False
 
 
@@ -60,7 +65,10 @@ class Cause:
 class ActionSpec:
     """A declared action. `params` validates its arguments; `deadline_seconds` bounds one run.
 
-    `touches` names what a run needs the lease of (`Instance/inst-1`, `host/10.0.0.5`).
+    `risk` is that of the action as such; a target may make it more or less (see `tools.actions.Action.risk`).
+    `touches` names what a run needs the lease of (`Instance/inst-1`, `host/inst-1`, `cluster/orders`).
+    `judged_by` says what proves it a success: the resource's own health, or that of the traffic that was moved away
+    from it. `undone_by` is the action that takes it back, in words for the documentation.
     """
 
     name: str
@@ -68,7 +76,20 @@ class ActionSpec:
     risk: Risk
     params: type[BaseModel]
     deadline_seconds: float
-    touches: Callable[[Resource], tuple[str, ...]] = field(default=lambda resource: (resource.key,))
+    touches: Callable[[Resource], tuple[str, ...]] = field(default=lambda resource: touches_host(resource))
+    judged_by: JudgedBy = "resource"
+    undone_by: str = ""
+
+
+def touches_host(resource: Resource) -> tuple[str, ...]:
+    """For what concerns the resource and the machine beneath it."""
+    return (resource.key, resource.host_key)
+
+
+def touches_cluster(resource: Resource) -> tuple[str, ...]:
+    """For what concerns a database cluster: two of its members must not be repaired at the same time. The machines of
+    its peers are added where they are declared (see `tools.actions.Action.touches`)."""
+    return (*touches_host(resource), *((resource.cluster_key,) if resource.cluster_key else ()))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from graph.doing import Doing
 from graph.facts import FactValue
 from graph.kind import ActionSpec, ResourceKind
 from graph.records import (
@@ -19,6 +20,7 @@ from graph.records import (
     Diagnosis,
     Evidence,
     Incident,
+    JudgedBy,
     Observation,
     Plan,
     PlanStep,
@@ -115,9 +117,12 @@ class EvidenceArchive(Protocol):
 
 
 class HealthChecks(Protocol):
-    """Whether the alert's own condition has cleared and the resource's health checks pass, as of now."""
+    """Whether the alert's own condition has cleared and the resource's health checks pass, as of now.
 
-    async def observe(self, incident: Incident) -> tuple[Observation, ...]: ...
+    Judged by `traffic`, what was moved elsewhere must work there: the lost resource itself need not be well.
+    """
+
+    async def observe(self, incident: Incident, judged_by: JudgedBy = "resource") -> tuple[Observation, ...]: ...
 
 
 # -- doing ---------------------------------------------------------------------------------------------
@@ -160,6 +165,9 @@ class Actions(Protocol):
         """The side effect itself, bounded by the spec's deadline; `key` claims it where the target can."""
 
     async def probe(self, resource: Resource, step: PlanStep, key: str, baseline: Mapping[str, Any]) -> Probe: ...
+
+    def touches(self, resource: Resource, step: PlanStep) -> tuple[str, ...]:
+        """What the step needs the lease of."""
 
     def spec(self, name: str) -> ActionSpec:
         """Raises PermanentError for a name that is not catalogued."""
@@ -221,6 +229,22 @@ class Refusal:
 
 class LeaseLost(PermanentError):
     """Another worker holds this heal now: this one must stop at once and write nothing more."""
+
+
+@dataclass(frozen=True)
+class SentCommand:
+    """One command, query or API call in the moment before it is sent. `target` is where: `selfheal@10.0.0.5:22`."""
+
+    doing: Doing
+    target: str
+    command: str
+    at: datetime
+
+
+class CommandLog(Protocol):
+    """Where every command goes that a heal sends to the outside, before it is sent: nothing is done off the record."""
+
+    async def sent(self, command: SentCommand) -> None: ...
 
 
 class Journal(Protocol):
@@ -301,6 +325,8 @@ class HealSettings:
     """Wait in short super-steps instead of ending the leg: for Studio, where no runner wakes a heal."""
     dry_run: bool = False
     """Everything up to and including the rendered plan; nothing is touched."""
+    asks_in_dry_run: bool = False
+    """Ask for approval in a dry run too: for Studio, where the asking is what is being stepped through."""
     decider: str = "studio:unknown"
     """Who is recorded for a decision that does not say."""
     holder: str = ""

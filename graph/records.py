@@ -14,19 +14,20 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from graph.facts import Facts, FactValue
+from graph.record import Record as Record
+from graph.resources import HealthCheck as HealthCheck
+from graph.resources import ProviderAccess as ProviderAccess
+from graph.resources import Resource as Resource
+from graph.resources import ServiceManagerAccess as ServiceManagerAccess
+from graph.resources import ServiceManagerName as ServiceManagerName
+from graph.resources import SshAccess as SshAccess
 
 IssueType = Literal["service_down", "disk_full", "high_cpu", "replication_lag", "connection_timeout", "unknown"]
 Risk = Literal["read_only", "low", "disruptive", "destructive"]
-ServiceManagerName = Literal["systemd", "supervisord"]
 
 MAX_LABEL_CHARS = 2048
+JudgedBy = Literal["resource", "traffic"]
 RISKS: tuple[Risk, ...] = ("read_only", "low", "disruptive", "destructive")
-
-
-class Record(BaseModel):
-    """Immutable, strict about unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 # -- what came ---------------------------------------------------------------------------------------
@@ -80,87 +81,7 @@ class AlertGroup(BaseModel):
     version: str = "4"
 
 
-# -- what it is about --------------------------------------------------------------------------------
-
-
-class SshAccess(Record):
-    """How to reach a host. `known_hosts` must hold its key: an unknown host is refused."""
-
-    user: str
-    key_file: str
-    known_hosts: str
-    port: int = Field(default=22, ge=1, le=65535)
-    sudo: bool | None = None
-    """Whether commands that change something go through `sudo -n`; by default unless the user is root."""
-
-    @property
-    def uses_sudo(self) -> bool:
-        return self.user != "root" if self.sudo is None else self.sudo
-
-
-class ProviderAccess(Record):
-    """Which instance of which provider the resource is. `none` for hosts reached by SSH only."""
-
-    name: str = "none"
-    region: str | None = None
-    instance_id: str | None = None
-    endpoint_url: str | None = None
-
-
-class ServiceManagerAccess(Record):
-    """What runs the services: systemd, or supervisord with its `config` and `command` (paths on the host)."""
-
-    name: ServiceManagerName = "systemd"
-    config: str | None = None
-    command: str | None = None
-
-
-class HealthCheck(Record):
-    """What must hold for the resource to be called healthy: exactly one of `http`, `tcp`, `service`."""
-
-    http: str | None = None
-    tcp: str | None = None
-    service: str | None = None
-
-    @model_validator(mode="after")
-    def _one_of(self) -> Self:
-        if sum(value is not None for value in (self.http, self.tcp, self.service)) != 1:
-            raise ValueError("a health check names exactly one of http, tcp, service")
-        return self
-
-    @property
-    def name(self) -> str:
-        """A short stable name: `http http://…`, `tcp host:port`, `service nginx`."""
-        kind, value = next((k, v) for k, v in self.model_dump().items() if v is not None)
-        return f"{kind} {value}"
-
-
-class Resource(Record):
-    """One thing an agent may repair, as the operator declared it in selfheal.yaml."""
-
-    id: str = Field(min_length=1, max_length=200)
-    kind: str
-    address: str
-    group: str = ""
-    transport: Literal["ssh", "local"] = "ssh"
-    ssh: SshAccess | None = None
-    provider: ProviderAccess = ProviderAccess()
-    service_manager: ServiceManagerAccess = ServiceManagerAccess()
-    services: tuple[str, ...] = ()
-    health: tuple[HealthCheck, ...] = ()
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        if self.transport == "ssh" and self.ssh is None:
-            raise ValueError(f"resource {self.id!r}: transport ssh needs an `ssh` entry (user, key_file, known_hosts)")
-        if self.provider.name != "none" and not self.provider.instance_id:
-            raise ValueError(f"resource {self.id!r}: provider {self.provider.name} needs `instance_id`")
-        return self
-
-    @property
-    def key(self) -> str:
-        """`Instance/inst-abc123`: names the resource in leases and logs."""
-        return f"{self.kind}/{self.id}"
+# -- what may be done about it ---------------------------------------------------------------------------
 
 
 class Policy(Record):
@@ -172,6 +93,8 @@ class Policy(Record):
     max_retries: int = Field(ge=0, le=100)
     allow_destructive: tuple[str, ...] = ()
     """Destructive actions that may run unasked, by name."""
+    dry_run: bool = False
+    """Plan and render, touch nothing, and say what would have been done."""
 
 
 class Incident(Record):
@@ -243,6 +166,8 @@ class Diagnosis(Record):
     author: str = ""
     """Which reasoner said so: `runbook`, `llm:<model>`, and what it fell back from."""
     diagnosed_at: AwareDatetime | None = None
+    contradicts: str = ""
+    """How the evidence contradicts what the alerts say it is; empty where it does not."""
 
 
 # -- what to do --------------------------------------------------------------------------------------
@@ -258,6 +183,7 @@ class PlanStep(Record):
     expect: str = ""
     rendered: str = ""
     risk: Risk = "read_only"
+    judged_by: JudgedBy = "resource"
     undo: PlanStep | None = None
 
 
@@ -275,6 +201,11 @@ class Plan(Record):
         """SHA-256 (first 16 hex digits) of the canonical steps, undo included: what an approval is bound to."""
         canonical = json.dumps([_canonical(step) for step in self.steps], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def judged_by(self) -> JudgedBy:
+        """What will judge it: the resource's own health, or that of the traffic it moved elsewhere."""
+        return "traffic" if any(step.judged_by == "traffic" for step in self.steps) else "resource"
 
     @property
     def risk(self) -> Risk:
@@ -339,6 +270,8 @@ class Observation(Record):
     status: Literal["pass", "fail", "pending", "unknown"]
     observed: str
     """In words: `nginx is active`, `HTTP 503 from …`."""
+    neighbour: bool = False
+    """Not what is being repaired, but beside it: it need not be well, only no worse than before."""
 
 
 class Criterion(Record):
@@ -348,6 +281,7 @@ class Criterion(Record):
     status: Literal["pass", "fail", "pending", "unknown"]
     before: str = ""
     after: str = ""
+    neighbour: bool = False
 
 
 class Verification(Record):
@@ -361,6 +295,8 @@ class Verification(Record):
     passing_since: AwareDatetime | None = None
     held_seconds: float = 0.0
     look_again_at: AwareDatetime | None = None
+    made_worse: str = ""
+    """What was well before the repair and is not now: then it is undone and a human is told."""
 
 
 class Attempt(Record):

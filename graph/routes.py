@@ -85,7 +85,9 @@ def after_verify(heal: Heal, deps: Deps) -> str:
 def after_rollback(heal: Heal, deps: Deps) -> str:
     if any(result.status == "pending" for result in heal.results):
         return "wait"
-    return "escalate" if cannot_continue(heal.results, None) else _give_up(heal)
+    if cannot_continue(heal.results, None):
+        return "escalate"
+    return _give_up(heal)
 
 
 def after_wait(heal: Heal, deps: Deps) -> str:
@@ -99,5 +101,7 @@ def after_retry(heal: Heal, deps: Deps) -> str:
 
 
 def _give_up(heal: Heal) -> str:
-    """An attempt that failed is undone as far as it can be, then closed."""
-    return "rollback" if heal.plan and next_undo(heal.plan, heal.results) else "retry"
+    """An attempt that failed is undone as far as it can be, then closed. One that did harm is not followed by more."""
+    if heal.plan and next_undo(heal.plan, heal.results):
+        return "rollback"
+    return "escalate" if heal.verification is not None and heal.verification.made_worse else "retry"

@@ -21,6 +21,7 @@ from agents.reasoning.runbook import RunbookReasoner
 from graph.kind import ResourceKind
 from graph.ports import (
     Chronicle,
+    CommandLog,
     Deps,
     Directives,
     EvidenceArchive,
@@ -39,6 +40,7 @@ from tools.actions.action import ActionContext
 from tools.actions.catalogue import Catalogue
 from tools.clients.prometheus import PrometheusClient
 from tools.clients.providers import make_providers
+from tools.clients.recording import Recorder
 from tools.clients.transports import TransportHosts
 from tools.evidence import EvidenceContext, History, make_sources
 from tools.health import WorldHealth, health_client
@@ -55,6 +57,10 @@ class Memory(Journal, Fleet, EvidenceArchive, Protocol):
 
 class Told(Directives, Chronicle, Protocol):
     """Who is asked whether to stop, and told what was done: the store, or what stands before it."""
+
+
+class Remembered(History, CommandLog, Protocol):
+    """What has happened before, and where commands are put on record: the store."""
 
 
 class SystemClock:
@@ -89,22 +95,27 @@ class Tools:
 
 
 @asynccontextmanager
-async def open_tools(settings: Settings, history: History | None = None) -> AsyncIterator[Tools]:
-    """Clients, sources and actions as the settings declare them. Connects at the first question only."""
+async def open_tools(settings: Settings, remembered: Remembered | None = None) -> AsyncIterator[Tools]:
+    """Clients, sources and actions as the settings declare them. Connects at the first question only.
+
+    What heals send to the outside is put on record in `remembered`.
+    """
     async with AsyncExitStack() as stack:
-        clock, hosts = SystemClock(), TransportHosts()
+        clock, recorder = SystemClock(), Recorder(remembered)
+        inventory = {resource.key: resource for resource in settings.resources}
+        hosts = TransportHosts(recorder=recorder)
         stack.push_async_callback(hosts.close)
         prometheus = PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds)
         stack.push_async_callback(prometheus.close)
         providers = make_providers({"none", *(resource.provider.name for resource in settings.resources)})
         health = WorldHealth(hosts, prometheus, await stack.enter_async_context(health_client()))
         yield Tools(
-            actions=Catalogue(ActionContext(hosts, clock, providers)),
+            actions=Catalogue(ActionContext(hosts, clock, providers, inventory=inventory)),
             hosts=hosts,
             health=health,
             reasoner=make_reasoner(settings.llm),
             prometheus=prometheus,
-            evidence=EvidenceContext(hosts, clock, health, prometheus, providers, history),
+            evidence=EvidenceContext(hosts, clock, health, prometheus, providers, remembered, inventory),
             clock=clock,
         )
 
@@ -138,7 +149,13 @@ def deps_of(
 
 def for_studio(settings: HealSettings, execute: bool, decider: str) -> HealSettings:
     """Studio has no runner that wakes a heal, and touches nothing unless told to."""
-    return replace(settings, inline_waits=True, dry_run=settings.dry_run or not execute, decider=decider)
+    return replace(
+        settings,
+        inline_waits=True,
+        asks_in_dry_run=True,
+        dry_run=settings.dry_run or not execute,
+        decider=decider,
+    )
 
 
 def make_reasoner(llm: LlmSettings | None) -> Reasoner:

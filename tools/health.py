@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import httpx
 
 from graph.ports import PermanentError, TemporaryError
-from graph.records import Alert, HealthCheck, Incident, Observation, Resource
+from graph.records import Alert, HealthCheck, Incident, JudgedBy, Observation, Resource
 from tools.clients.alert_rules import AlertState
 from tools.clients.host import Hosts, HostUnreachable
 from tools.redaction import redact
@@ -60,15 +60,20 @@ class WorldHealth:
         self._prometheus = prometheus
         self._http = http
 
-    async def observe(self, incident: Incident) -> tuple[Observation, ...]:
+    async def observe(self, incident: Incident, judged_by: JudgedBy = "resource") -> tuple[Observation, ...]:
         """One observation per criterion: `alert NAME`, `http URL`, `tcp HOST:PORT`, `service UNIT`, and
-        `host answers` where nothing else is declared. Empty for an incident without resource. Never raises."""
+        `host answers` where nothing else is declared. Empty for an incident without resource. Never raises.
+
+        Judged by `traffic`, only what clients see counts: alerts and http and tcp checks.
+        """
         resource = incident.resource
         if resource is None:
             return ()
         alerts = [self._alert(name, same, resource) for name, same in _by_name(incident.alerts).items()]
         probes = [self._probe(check) for check in resource.health if check.service is None]
-        if resource.services or any(check.service for check in resource.health):
+        if judged_by == "traffic":
+            rest = []
+        elif resource.services or any(check.service for check in resource.health):
             rest = [self._services(resource)]
         else:
             rest = [] if probes else [self._host(resource)]

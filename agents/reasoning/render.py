@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.reasoning.text import clean, clip, shorten
+from graph.facts import Facts
 from graph.kind import ActionSpec, Cause, ResourceKind
 from graph.ports import DiagnosisRequest, PlanRequest
-from graph.records import Attempt, Diagnosis, Evidence, Incident, Resource
+from graph.records import Attempt, Diagnosis, Evidence, Incident, Resource, facts_of
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
 EVIDENCE_CHARS = 16_000
@@ -74,7 +75,7 @@ def render_plan(request: PlanRequest, prompt: Prompt) -> list[Message]:
     cause = request.kind.cause(diagnosis.suspected_cause)
     human = [
         _about(request.incident),
-        _remedies(cause, request.incident.resource, diagnosis.target) if cause else "",
+        _remedies(cause, request.incident.resource, diagnosis.target, facts_of(request.evidence)) if cause else "",
         _fenced(data),
         _objections(request.objections),
         "What is the plan?",
@@ -136,16 +137,19 @@ def _about(incident: Incident) -> str:
     return "\n".join(lines)
 
 
-def _remedies(cause: Cause, resource: Resource | None, target: str | None) -> str:
+def _remedies(cause: Cause, resource: Resource | None, target: str | None, facts: Facts) -> str:
     lines = [f"Declared remedies of {cause.name}, least harmful first:"]
     for remedy in cause.remedies:
         if resource is None or (remedy.needs_provider and resource.provider.name == "none"):
             lines.append(f"- {remedy.name}: not applicable, this resource has no provider")
             continue
         try:
-            steps = remedy.steps(resource, target)
+            steps = remedy.steps(resource, target, facts)
         except Exception as error:  # a kind may be a third party's; the model can do without the example
             lines.append(f"- {remedy.name}: {remedy.summary} (no steps: {clip(str(error), 80)})")
+            continue
+        if not steps:
+            lines.append(f"- {remedy.name}: not applicable to what was seen")
             continue
         shown = "; ".join(f"{step.action} {_json(step.params)}" for step in steps)
         lines.append(f"- {remedy.name}: {remedy.summary}: {shown}")

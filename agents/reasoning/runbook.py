@@ -71,7 +71,7 @@ class RunbookReasoner:
         cause = request.kind.cause(request.diagnosis.suspected_cause)
         resource = request.incident.resource
         assert cause is not None and resource is not None, "nothing_to_plan answers these"
-        options, skipped = _options(cause, resource, request.diagnosis.target)
+        options, skipped = _options(cause, request, resource)
         untried = _untried(options, _tries(request, cause))
         left = untried[len(request.objections) :]
         if not left:
@@ -199,8 +199,9 @@ def seen_and_unseen(evidence: Sequence[Evidence]) -> str:
 # -- planning ------------------------------------------------------------------------------------------
 
 
-def _options(cause: Cause, resource: Resource, target: str | None) -> tuple[list[Option], list[str]]:
+def _options(cause: Cause, request: PlanRequest, resource: Resource) -> tuple[list[Option], list[str]]:
     """The remedies that apply to this resource, in order, and why others don't."""
+    target, facts = request.diagnosis.target, facts_of(request.evidence)
     options: list[Option] = []
     skipped: list[str] = []
     for remedy in cause.remedies:
@@ -208,7 +209,7 @@ def _options(cause: Cause, resource: Resource, target: str | None) -> tuple[list
             skipped.append(f"{remedy.name} (needs a provider, {resource.key} has none)")
             continue
         try:
-            steps = remedy.steps(resource, target)
+            steps = remedy.steps(resource, target, facts)
         except Exception as error:  # as for signatures: the other remedies may still work
             logger.exception("the steps of remedy %s/%s raised", cause.name, remedy.name)
             skipped.append(f"{remedy.name} (its steps could not be made: {type(error).__name__}: {error})")

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from evals.lab.names import LAB
 from evals.lab.stage import LabError
 
-PREFIX = "selfheal-lab-"
+PREFIX = f"{LAB}-"
 ROOT = Path("/sys/fs/cgroup")
 _NOT_CONTROLLERS = ("rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode")
 _CONFINED = "service"

@@ -17,6 +17,7 @@ from evals.lab.cgroups import HostCgroups
 from evals.lab.disk import Disk
 from evals.lab.leftovers import start_ticks
 from evals.lab.machine_commands import call
+from evals.lab.names import GUEST
 from evals.lab.network import BRIDGE, NAMESPACE, host_address, in_network
 from evals.lab.power import ASKING
 from evals.lab.probing import wait_until
@@ -39,7 +40,7 @@ class Machine:
         self.folder = folder
         self.disk = Disk(folder)
         self.cgroups = HostCgroups(number)
-        self._guest = f"lab{number}"
+        self._guest = f"{GUEST}{number}"
         self._processes = processes
         self._lxcfs = lxcfs
         self._state = folder / "state.json"

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from evals.lab.machine_commands import call
+from evals.lab.names import LAB
 from evals.lab.stage import LabError
 
-NAMESPACE = "selfheal-lab"
+NAMESPACE = LAB
 BRIDGE = "br0"
 GATEWAY = "10.77.1.1"
 CLONE_NEWNET = 0x40000000

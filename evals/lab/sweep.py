@@ -23,11 +23,12 @@ from typing import IO
 from evals.lab.cgroups import HostCgroups, leftover_labels
 from evals.lab.lxcfs import stop_lxcfs
 from evals.lab.machine_commands import call
+from evals.lab.names import LAB
 from evals.lab.network import remove_network
 from evals.lab.processes import ProcessGroup
 from evals.lab.stage import LabError
 
-RUN = Path("/run/selfheal-lab")
+RUN = Path("/run") / LAB
 _RECORD = RUN / "stage.json"
 OWNED = ".selfheal-stage"
 """File that marks a folder as a stage's own, without which nothing in it is removed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE
 from graph.nodes.wrapper import Leg
 from graph.ports import Deps, DiagnosisRequest
+from graph.rules.classify import contradiction
 from graph.state import Heal, Update
 
 
@@ -17,4 +18,5 @@ async def diagnose(heal: Heal, deps: Deps, leg: Leg) -> Update:
     ):
         summary = f"{diagnosis.suspected_cause!r} is no declared cause of {deps.kind.name}: {diagnosis.summary}"
         diagnosis = diagnosis.model_copy(update={"suspected_cause": UNKNOWN_CAUSE, "summary": summary})
-    return {"diagnosis": diagnosis.model_copy(update={"diagnosed_at": deps.clock.now()})}
+    update = {"diagnosed_at": deps.clock.now(), "contradicts": contradiction(heal.incident, diagnosis)}
+    return {"diagnosis": diagnosis.model_copy(update=update)}

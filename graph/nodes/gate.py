@@ -12,14 +12,15 @@ from graph.state import Heal, Update
 async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
     resource, plan = heal.incident.resource, heal.plan
     assert resource is not None and plan is not None, "only a plan comes to the gate"
-    verdict = policy.gate(plan, autonomy_of(heal, deps), heal.attempts, heal.approval)
+    autonomy = autonomy_of(heal, deps)
+    verdict = policy.gate(plan, autonomy, heal.attempts, heal.approval)
+    rehearsed = verdict.decision == "ask" and deps.settings.asks_in_dry_run
+    if (deps.settings.dry_run or autonomy.dry_run) and not rehearsed:
+        return {"gate": policy.dry(plan, verdict)}
     if verdict.decision != "run":
         return {"gate": verdict}
     if verdict.rule == "approved" and heal.approval is not None:
         await deps.chronicle.approved(heal.incident.id, heal.approval)
-    if deps.settings.dry_run:
-        would = "dry run, nothing was touched; would run: " + "; ".join(step.rendered for step in plan.steps)
-        return {"gate": verdict.model_copy(update={"decision": "refuse", "rule": "dry_run", "reason": would})}
     fleet = await deps.fleet.view(resource)
     held = safety.hold(plan, fleet, deps.settings.max_actions_per_hour, deps.clock.now())
     if held is None:

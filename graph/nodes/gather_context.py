@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from graph.doing import on_behalf_of
 from graph.nodes.wrapper import Leg
 from graph.ports import Deps, EvidenceSource, Finding
 from graph.records import Evidence
@@ -17,7 +18,8 @@ async def gather_context(heal: Heal, deps: Deps, leg: Leg) -> Update:
     """One Evidence a source, in the kind's order, with ids E1, E2, … (E2.1, E2.2, … in the second attempt)."""
     prefix = "E" if heal.attempt == 1 else f"E{heal.attempt}."
     asked = (_ask(source, heal, deps, f"{prefix}{index}") for index, source in enumerate(deps.sources, 1))
-    return {"evidence": tuple(await asyncio.gather(*asked))}
+    with on_behalf_of(heal.incident.id, "evidence"):
+        return {"evidence": tuple(await asyncio.gather(*asked))}
 
 
 async def _ask(source: EvidenceSource, heal: Heal, deps: Deps, evidence_id: str) -> Evidence:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from graph.doing import on_behalf_of
 from graph.nodes.wrapper import Leg
 from graph.ports import (
     ActionOutput,
@@ -48,6 +49,11 @@ class Step:
 
 async def perform(step: Step, deps: Deps, leg: Leg) -> ActionResult:
     """Carry one step as far as it goes now. Raises LeaseLost where another worker has taken over."""
+    with on_behalf_of(step.heal.incident.id, "action", step.key):
+        return await _perform(step, deps, leg)
+
+
+async def _perform(step: Step, deps: Deps, leg: Leg) -> ActionResult:
     if deps.actions.spec(step.step.action).risk == "read_only":
         return await _read_only(step, deps)
     found = await deps.journal.find(step.key)
@@ -143,7 +149,7 @@ async def _request(step: Step, deps: Deps, leg: Leg) -> JournalRequest:
         idempotency_key=step.key,
         incident_id=step.heal.incident.id,
         holder=leg.holder,
-        touches=spec.touches(step.resource),
+        touches=deps.actions.touches(step.resource, step.step),
         action=step.step.action,
         rendered=step.step.rendered,
         deadline_seconds=spec.deadline_seconds,

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from graph.kind import ResourceKind
-from graph.records import MAX_LABEL_CHARS, Alert, IssueType, Resource
+from graph.kind import NO_FAULT, ResourceKind
+from graph.records import MAX_LABEL_CHARS, Alert, Diagnosis, Incident, IssueType, Resource
 
 ISSUE_TYPES: tuple[IssueType, ...] = get_args(IssueType)
 
@@ -63,6 +63,18 @@ def issue_type_of(alert: Alert) -> IssueType:
         if re.search(pattern, name):
             return issue_type
     return "unknown"
+
+
+def contradiction(incident: Incident, diagnosis: Diagnosis) -> str:
+    """How the diagnosis contradicts what the alerts claim, in a sentence; empty where it does not."""
+    claimed = [issue_type for issue_type in incident.issue_types if issue_type != "unknown"]
+    if not claimed:
+        return ""
+    if diagnosis.suspected_cause == NO_FAULT:
+        return f"alerted as {' and '.join(claimed)}, but the evidence shows nothing wrong"
+    if diagnosis.issue_type in ("unknown", *claimed):
+        return ""
+    return f"alerted as {' and '.join(claimed)}, but the evidence says {diagnosis.issue_type}"
 
 
 def cleaned(alert: Alert) -> Alert:

@@ -55,6 +55,10 @@ def cannot_continue(results: Sequence[ActionResult], verification: Verification 
             return Escalate(f"undoing failed: {result.action}: {_first_line(result.output)}", "rollback_failed")
         if result.rule == "lease_lost":
             return Escalate(result.output, "lease_lost")
+    if verification is not None and verification.made_worse:
+        undone = [result.action for result in results if result.undo and result.status == "succeeded"]
+        after = f"; undone by {', '.join(undone)}" if undone else "; nothing undoes it"
+        return Escalate(f"the repair made things worse: {verification.made_worse}{after}", "made_worse")
     if verification is not None and verification.status == "unknown":
         return Escalate(verification.reason, "health_unknown")
     return None

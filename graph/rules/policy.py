@@ -18,6 +18,7 @@ class Autonomy:
     max_retries: int
     allow_destructive: frozenset[str]
     why: str
+    dry_run: bool = False
 
 
 def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterable[IssueType]) -> Autonomy:
@@ -29,7 +30,7 @@ def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterab
         if policy is None:
             why = f"no policy for ({resource_kind}, {issue_type}): ask"
             retries = min((p.max_retries for p in found), default=DEFAULT_MAX_RETRIES)
-            return Autonomy(False, retries, frozenset(), why)
+            return Autonomy(False, retries, frozenset(), why, any(policy.dry_run for policy in found))
         found.append(policy)
     allowed = frozenset.intersection(*(frozenset(policy.allow_destructive) for policy in found))
     auto = all(policy.auto_heal for policy in found)
@@ -39,6 +40,7 @@ def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterab
         max_retries=min(policy.max_retries for policy in found),
         allow_destructive=allowed,
         why=f"policy {named}: auto_heal {str(auto).lower()}",
+        dry_run=any(policy.dry_run for policy in found),
     )
 
 
@@ -64,3 +66,13 @@ def gate(plan: Plan, autonomy: Autonomy, attempts: Sequence[Attempt], approval: 
             reason = f"{step.action} is destructive and no policy names it"
             return Gate(decision="ask", rule="destructive", reason=reason, plan_fingerprint=fingerprint)
     return Gate(decision="run", rule="policy", reason=autonomy.why, plan_fingerprint=fingerprint)
+
+
+def dry(plan: Plan, verdict: Gate) -> Gate:
+    """The gate of a dry run: nothing runs and nobody is asked, but it says what would have been done."""
+    if verdict.decision == "refuse":
+        return verdict
+    steps = "; ".join(step.rendered for step in plan.steps)
+    would = f"would run: {steps}" if verdict.decision == "run" else f"would ask ({verdict.reason}) to run: {steps}"
+    reason = f"dry run, nothing was touched; {would}"
+    return verdict.model_copy(update={"decision": "refuse", "rule": "dry_run", "reason": reason})

@@ -65,7 +65,9 @@ def _evidence(evidence: tuple[Evidence, ...]) -> str:
 
 def _diagnosis(diagnosis: Diagnosis) -> Telling:
     cited = f" [{', '.join(diagnosis.evidence_ids)}]" if diagnosis.evidence_ids else ""
-    return Telling(f"suspects {diagnosis.suspected_cause}: {diagnosis.summary}{cited}", diagnosis.author or SELF)
+    against = f"; {diagnosis.contradicts}" if diagnosis.contradicts else ""
+    sentence = f"suspects {diagnosis.suspected_cause}: {diagnosis.summary}{cited}{against}"
+    return Telling(sentence, diagnosis.author or SELF)
 
 
 def _plan(plan: Plan) -> Telling:

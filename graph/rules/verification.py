@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from graph.records import Criterion, Observation, Verification
@@ -28,16 +28,29 @@ class VerificationTimes:
         return max(min(self.soak / 3, self.soak - held), QUICKEST)
 
 
+@dataclass(frozen=True)
+class Before:
+    """What was seen of criteria before the repair, by name: in words, and which were well and which were not."""
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    well: frozenset[str] = frozenset()
+    ill: frozenset[str] = frozenset()
+
+
+NOTHING_BEFORE = Before()
+
+
 def judge(
     observed: Sequence[Observation],
-    before: Mapping[str, str],
+    before: Before,
     previous: Verification | None,
     times: VerificationTimes,
     now: datetime,
 ) -> Verification:
-    """Judge one round of observations in the light of the rounds before it.
+    """Judge one round of observations in the light of the rounds before it, and of what was seen before the repair.
 
-    `before` maps a criterion's name to what was seen before the repair.
+    A neighbour that was ill before may stay so. One that was well and is not, once the time is over or its state can
+    not mend by waiting, was made worse by us.
     """
     criteria = tuple(_criterion(item, before) for item in observed)
     started = previous.started_at if previous else now
@@ -50,7 +63,8 @@ def judge(
         return _passing(criteria, previous, times, started, now)
     failed = [item for item in bad if item.status == "fail"]
     if failed:
-        return _verdict("unhealthy", criteria, f"{failed[0].name}: {failed[0].after}", started, now)
+        verdict = _verdict("unhealthy", criteria, f"{failed[0].name}: {failed[0].after}", started, now)
+        return verdict.model_copy(update={"made_worse": _made_worse(failed, before)})
     if waited < times.timeout:
         again = now + timedelta(seconds=times.look_again(waited))
         reason = f"waiting for {bad[0].name}: {bad[0].after}"
@@ -59,7 +73,8 @@ def judge(
         reason = f"{bad[0].name} could not be observed for {waited:.0f} s: {bad[0].after}"
         return _verdict("unknown", criteria, reason, started, now)
     slow = next(item for item in bad if item.status == "pending")
-    return _verdict("unhealthy", criteria, f"after {waited:.0f} s still {slow.name}: {slow.after}", started, now)
+    verdict = _verdict("unhealthy", criteria, f"after {waited:.0f} s still {slow.name}: {slow.after}", started, now)
+    return verdict.model_copy(update={"made_worse": _made_worse(bad, before)})
 
 
 def _passing(
@@ -81,10 +96,21 @@ def _passing(
     return verdict.model_copy(update={"passing_since": since, "held_seconds": held, "look_again_at": again})
 
 
-def _criterion(item: Observation, before: Mapping[str, str]) -> Criterion:
+def _criterion(item: Observation, before: Before) -> Criterion:
+    no_worse = item.neighbour and item.status in ("fail", "pending") and item.criterion in before.ill
     return Criterion(
-        name=item.criterion, status=item.status, before=before.get(item.criterion, ""), after=item.observed
+        name=item.criterion,
+        status="pass" if no_worse else item.status,
+        before=before.words.get(item.criterion, ""),
+        after=f"{item.observed} (as before)" if no_worse else item.observed,
+        neighbour=item.neighbour,
     )
+
+
+def _made_worse(bad: Sequence[Criterion], before: Before) -> str:
+    """What a repair has broken: it was seen well before, and is seen ill now."""
+    broken = [item for item in bad if item.name in before.well and item.status in ("fail", "pending")]
+    return "; ".join(f"{item.name} was {item.before or 'well'}, now: {item.after}" for item in broken)
 
 
 def _verdict(

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from agents.legs import LegEnd
-from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, Started
+from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, SentCommand, Started
 from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
-from server.store import accepting, deciding, legs, notices, reading, sideeffects, takeover
+from server.store import accepting, commands, deciding, legs, notices, reading, sideeffects, takeover
 from server.store.accepting import Accepted, Overloaded, Place
 from server.store.deciding import Conflict, NotFound
 from server.store.engine import Database, StoreBusy
@@ -280,6 +280,10 @@ class Store:
 
         await self._db.write(work)
         self._changed(entry.incident_id)
+
+    async def sent(self, command: SentCommand) -> None:
+        """Put a command on record, in the moment before it is sent."""
+        await self._db.write(lambda c: commands.sent(c, command))
 
     async def approved(self, incident_id: str, approval: Approval) -> None:
         await self._db.write(lambda c: deciding.record_approval(c, incident_id, approval))

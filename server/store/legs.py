@@ -31,6 +31,8 @@ from server.store.schema import alerts, approvals, incidents, leases
 
 BACKOFF_SECONDS = (1, 2, 4)
 LEASED_LOOK_AGAIN_SECONDS = 10.0
+MAY_STILL_ACT = ("effect_unknown", "rollback_failed", "own_failure", "unreadable_state")
+"""Rules of outcomes after which something of ours may still be under way, or half done."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,10 @@ def finish(connection: Connection, row: Row[Any], outcome: Outcome, now: datetim
     )
     if not keeps:
         connection.execute(leases.delete().where(leases.c.incident_id == row.id))
+    elif outcome.rule not in MAY_STILL_ACT:
+        # Host and cluster are free for others; what can't be proven to be over keeps them.
+        own = f"{row.resource_kind}/{row.resource_id}"
+        connection.execute(leases.delete().where(leases.c.incident_id == row.id, leases.c.target != own))
     if outcome.status == "escalated":
         notice(connection, row.id, "escalated", outcome.reason, now)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
+from server.store.commands import commands_of
 from server.store.rows import incident_record, incident_row, iso, moment
 from server.store.schema import alerts, approvals, audit, incidents, journal, timeline
 
@@ -71,6 +72,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
         "attempts": row.attempts,
         "actions": _actions(connection, row.id),
         "approvals": _approvals(connection, row.id),
+        "commands": commands_of(connection, row.id),
         "wake_at": iso(row.wake_at),
         "cancel_by": row.cancel_by,
         "times": (row.outcome or {}).get("times"),

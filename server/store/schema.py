@@ -105,6 +105,29 @@ evidence_raw = Table(
     Column("raw", Text, nullable=False),
 )
 
+# Every command sent for a heal. Texts are kept once: most are the same for every incident of a resource.
+command_texts = Table(
+    "command_texts",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("command", Text, nullable=False),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), nullable=False),
+    Column("purpose", String(20), nullable=False),
+    Column("step", String(200), nullable=False),
+    Column("target", String(500), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("count", Integer, nullable=False, default=1),
+    UniqueConstraint("incident_id", "purpose", "step", "target", "digest"),
+)
+
 journal = Table(
     "journal",
     metadata,

@@ -124,13 +124,21 @@ def _against(connection: Connection, request: JournalRequest) -> Hold | Refusal 
         return Hold("paused", f"repairs are paused: {paused}", request.now + PAUSED_LOOK_AGAIN)
     if request.approval_needed and not _approved(connection, request):
         return Refusal("not_approved", f"no valid approval of plan {request.plan_fingerprint}")
+    if held := _leased_to_another(connection, request):
+        return held
+    for target in request.touches:
+        upsert(connection, leases, {"target": target, "incident_id": request.incident_id}, ("target",))
+    return None
+
+
+def _leased_to_another(connection: Connection, request: JournalRequest) -> Hold | None:
+    """Looked at before any is taken: to keep some while waiting for others would let two repairs wait for ever."""
     for target in request.touches:
         owner = connection.execute(select(leases.c.incident_id).where(leases.c.target == target)).scalar()
         if owner not in (None, request.incident_id):
             other = incident_row(connection, owner)
             number = other.number if other is not None else "?"
             return Hold("leased", f"{target} is held by incident #{number}", request.now + LEASED_LOOK_AGAIN)
-        upsert(connection, leases, {"target": target, "incident_id": request.incident_id}, ("target",))
     return None
 
 

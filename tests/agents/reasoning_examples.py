@@ -48,11 +48,11 @@ def sign(fact: str, score: float = 0.9, value: FactValue = True) -> Signature:
 def remedy(action: str, needs_provider: bool = False, **params: str) -> Remedy:
     """A remedy of one step; the param `unit` is the diagnosis' target."""
 
-    def steps(resource: Resource, target: str | None) -> tuple[PlanStep, ...]:
+    def steps(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
         wanted = {"unit": target} if action.endswith("_service") else {}
         return (PlanStep(action=action, params=wanted | params, why="it is down", expect="it is up"),)
 
-    return Remedy(action, f"do {action}", steps, needs_provider)
+    return Remedy(action, f"do {action}", steps, needs_provider=needs_provider)
 
 
 CRASHED = Cause(

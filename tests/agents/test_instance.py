@@ -82,7 +82,7 @@ def test_a_config_error_of_a_unit_that_runs_is_no_cause() -> None:
 def test_every_remedy_uses_only_permitted_actions() -> None:
     for cause in INSTANCE.causes:
         for remedy in cause.remedies:
-            assert {step.action for step in remedy.steps(RESOURCE, UNIT)} <= set(INSTANCE.actions)
+            assert {step.action for step in remedy.steps(RESOURCE, UNIT, Facts())} <= set(INSTANCE.actions)
 
 
 def test_every_cause_has_a_remedy_or_says_what_a_human_must_do() -> None:

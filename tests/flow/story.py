@@ -60,7 +60,7 @@ def _healthy(facts: Facts, resource: Resource) -> Match | None:
 
 
 def _remedy(action: str) -> Remedy:
-    return Remedy(action, action, lambda resource, target: (PlanStep(action=action, params={"unit": target}),))
+    return Remedy(action, action, lambda resource, target, facts: (PlanStep(action=action, params={"unit": target}),))
 
 
 def _spec(name: str, risk: Risk) -> ActionSpec:

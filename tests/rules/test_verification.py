@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from graph.records import Observation, Verification
-from graph.rules.verification import VerificationTimes, judge
+from graph.rules.verification import Before, VerificationTimes, judge
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 TIMES = VerificationTimes(soak=10, timeout=60, interval=5)
@@ -17,7 +17,7 @@ def seen(status: str, name: str = "service web") -> Observation:
 
 def after(seconds: float, *statuses: str, previous: Verification | None = None) -> Verification:
     observed = [seen(status, f"check {index}") for index, status in enumerate(statuses)]
-    return judge(observed, {"check 0": "was failed"}, previous, TIMES, T0 + timedelta(seconds=seconds))
+    return judge(observed, Before({"check 0": "was failed"}), previous, TIMES, T0 + timedelta(seconds=seconds))
 
 
 def test_passing_once_is_not_yet_healthy() -> None:
@@ -52,7 +52,7 @@ def test_what_stays_unknown_is_told_as_unknown() -> None:
 
 
 def test_nothing_to_observe_is_never_healthy() -> None:
-    assert judge((), {}, None, TIMES, T0).status == "unknown"
+    assert judge((), Before(), None, TIMES, T0).status == "unknown"
 
 
 def test_before_and_after_stand_side_by_side() -> None:

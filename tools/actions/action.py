@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from graph.kind import ActionSpec
 from graph.ports import ActionOutput, Clock, PermanentError, Probe
-from graph.records import PlanStep, Resource
+from graph.records import PlanStep, Resource, Risk
+from tools.clients.host import place as place
 from tools.clients.providers.provider import Provider
 from tools.clients.transports import ReachableHosts
 
@@ -42,6 +43,8 @@ class ActionContext:
     clock: Clock
     providers: Mapping[str, Provider] = field(default_factory=dict)
     marker_root: str | None = None
+    inventory: Mapping[str, Resource] = field(default_factory=dict)
+    """Every declared resource by its key: how an action finds the peers and hosts that its target names."""
 
     def provider(self, resource: Resource) -> Provider | None:
         """The provider of the resource's machine; None for hosts reached by SSH only.
@@ -68,6 +71,19 @@ class Action(ABC, Generic[P]):
 
     def __init__(self, context: ActionContext) -> None:
         self.context = context
+
+    def risk(self, resource: Resource, params: P) -> Risk:
+        """How much harm it may do to this target. No I/O."""
+        return self.spec.risk
+
+    def touches(self, resource: Resource, params: P) -> tuple[str, ...]:
+        """What a run needs the lease of: what the spec says, and the machines of peers where it is about a cluster.
+        No I/O."""
+        said = self.spec.touches(resource)
+        if resource.cluster_key not in said:
+            return said
+        peers = (self.context.inventory.get(key) for key in resource.peer_keys)
+        return (*said, *(peer.host_key for peer in peers if peer is not None))
 
     def admit(self, resource: Resource, params: P) -> P:
         """The params in their one canonical form. Raises NotAllowed, saying what is allowed. No I/O."""
@@ -97,10 +113,3 @@ class Action(ABC, Generic[P]):
     def undo(self, resource: Resource, params: P) -> PlanStep | None:
         """The step that takes it back, where one exists."""
         return None
-
-
-def place(resource: Resource) -> str:
-    """Where commands run, as shown before them: `selfheal@10.0.0.5:22` or `local`."""
-    if resource.transport == "local" or resource.ssh is None:
-        return "local"
-    return f"{resource.ssh.user}@{resource.address}:{resource.ssh.port}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from graph.doing import for_purpose
 from graph.kind import ActionSpec, ResourceKind
 from graph.ports import ActionOutput, InvalidStep, PermanentError, Probe
 from graph.records import PlanStep, Resource
@@ -51,10 +52,16 @@ class Catalogue:
             update={
                 "params": params.model_dump(mode="json"),
                 "rendered": action.render(resource, params),
-                "risk": action.spec.risk,
+                "risk": action.risk(resource, params),
+                "judged_by": action.spec.judged_by,
                 "undo": await self.complete(resource, kind, undo) if undo else None,
             }
         )
+
+    def touches(self, resource: Resource, step: PlanStep) -> tuple[str, ...]:
+        """What the step needs the lease of, each once."""
+        action = self._action(step.action)
+        return tuple(dict.fromkeys(action.touches(resource, _admitted(action, resource, step))))
 
     async def precondition(self, resource: Resource, step: PlanStep) -> str | None:
         """Why the step must not run now, judged on fresh data, or None."""
@@ -63,8 +70,9 @@ class Catalogue:
             params = _admitted(action, resource, step)
             if changed := _changed(action, resource, params, step):
                 return changed
-            async with asyncio.timeout(action.spec.deadline_seconds):
-                return await action.precondition(resource, params)
+            with for_purpose("precondition"):
+                async with asyncio.timeout(action.spec.deadline_seconds):
+                    return await action.precondition(resource, params)
         except (InvalidStep, HostUnreachable, ProviderError, PermanentError) as error:
             return f"cannot be checked before running: {error}"
         except TimeoutError:
@@ -73,7 +81,8 @@ class Catalogue:
     async def baseline(self, resource: Resource, step: PlanStep) -> dict[str, Any]:
         """What a later probe compares with. JSON."""
         action = self._action(step.action)
-        return await action.baseline(resource, _admitted(action, resource, step))
+        with for_purpose("baseline"):
+            return await action.baseline(resource, _admitted(action, resource, step))
 
     async def run(self, resource: Resource, step: PlanStep, key: str, first_started_at: datetime) -> ActionOutput:
         """The side effect. What may have begun and is not known to have ended is `unknown`, never `failed`."""
@@ -96,8 +105,9 @@ class Catalogue:
         action = self._action(step.action)
         try:
             params = _admitted(action, resource, step)
-            async with asyncio.timeout(action.spec.deadline_seconds):
-                return await action.probe(resource, params, key, baseline)
+            with for_purpose("probe"):
+                async with asyncio.timeout(action.spec.deadline_seconds):
+                    return await action.probe(resource, params, key, baseline)
         except (InvalidStep, HostUnreachable, ProviderError, PermanentError) as error:
             return Probe("unknown", f"cannot be found out: {error}")
         except TimeoutError:

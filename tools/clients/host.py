@@ -43,3 +43,10 @@ class Hosts(Protocol):
         """Run a shell command that our own code has written. Raises HostUnreachable; never blocks beyond `timeout`."""
 
     async def close(self) -> None: ...
+
+
+def place(resource: Resource) -> str:
+    """Where commands run, as shown before them: `selfheal@10.0.0.5:22` or `local`."""
+    if resource.transport == "local" or resource.ssh is None:
+        return "local"
+    return f"{resource.ssh.user}@{resource.address}:{resource.ssh.port}"

@@ -6,8 +6,9 @@ import asyncio
 from typing import Protocol
 
 from graph.records import Resource
-from tools.clients.host import CommandResult, Hosts
+from tools.clients.host import CommandResult, Hosts, HostUnreachable, place
 from tools.clients.local import LocalHosts
+from tools.clients.recording import Recorder
 from tools.clients.ssh import SshHosts
 
 
@@ -21,16 +22,29 @@ class ReachableHosts(Hosts, Protocol):
 class TransportHosts:
     """Sends each resource's commands over its `transport`."""
 
-    def __init__(self, ssh: ReachableHosts | None = None, local: ReachableHosts | None = None) -> None:
+    def __init__(
+        self,
+        ssh: ReachableHosts | None = None,
+        local: ReachableHosts | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
         self._by_transport: dict[str, ReachableHosts] = {"ssh": ssh or SshHosts(), "local": local or LocalHosts()}
+        self._recorder = recorder or Recorder()
 
     async def run(self, resource: Resource, command: str, timeout: float = 10.0) -> CommandResult:
-        """See Hosts.run."""
-        return await self._by_transport[resource.transport].run(resource, command, timeout)
+        """See Hosts.run. Put on record first."""
+        transport = self._of(resource)
+        await self._recorder.sent(place(resource), command)
+        return await transport.run(resource, command, timeout)
 
     async def answers(self, resource: Resource, timeout: float = 2.0) -> bool:
         """Whether the resource's host greets within `timeout` seconds."""
-        return await self._by_transport[resource.transport].answers(resource, timeout)
+        return resource.transport in self._by_transport and await self._of(resource).answers(resource, timeout)
+
+    def _of(self, resource: Resource) -> ReachableHosts:
+        if resource.transport not in self._by_transport:
+            raise HostUnreachable(f"{resource.key} has no host that we may log in to (transport: none)", "no_route")
+        return self._by_transport[resource.transport]
 
     async def close(self) -> None:
         """Close every transport."""

@@ -41,6 +41,8 @@ class EvidenceContext:
     prometheus: PrometheusClient | None = None
     providers: Mapping[str, Provider] = field(default_factory=dict)
     history: History | None = None
+    inventory: Mapping[str, Resource] = field(default_factory=dict)
+    """Every declared resource by its key."""
 
 
 def resource_of(incident: Incident) -> Resource:
