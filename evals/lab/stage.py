@@ -46,6 +46,7 @@ class StageHost:
     resource_id: str
     address: str
     service: str = "shopd"
+    role: Role = "app"
 
 
 class Stage(Protocol):
@@ -86,17 +87,32 @@ class Stage(Protocol):
         """Whether the host's service really answers, asked of the world, not of our own record."""
 
 
+Role = Literal["app", "standby", "pg_primary", "pg_replica", "my_primary", "my_replica"]
+"""What a host of the lab is for. Where a fault strikes is told by role; a stage has one host of each that it has."""
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One real fault: how to cause it, what it should be taken for, how to put the world back."""
+    """One real fault: how to cause it, how it shows, what it should be taken for, and how to put the world back.
+
+    What it leaves on a host has names that say nothing of what it is.
+    """
 
     name: str
     issue_type: str
     settings: tuple[SettingName, ...]
     alertname: str
+    """The alert that must come of it."""
     expected_cause: str
-    expected_outcome: Literal["mitigated", "escalated"]
+    expected_outcome: Literal["mitigated", "escalated", "self_resolved"]
     inject: Callable[[Any, StageHost], None]
     restore: Callable[[Any, StageHost], None]
     kind: str = "Instance"
     says: str = ""
+    on: Role = "app"
+    expected_actions: tuple[str, ...] = ()
+    """The actions that should be run, in order; for an escalation usually none."""
+    mended: Callable[[Any, StageHost], bool] | None = None
+    """Whether the world itself is well again, asked around Self-Heal; by default whether the service answers."""
+    healing: Mapping[str, float] = field(default_factory=dict)
+    """Settings of `healing` that this fault needs otherwise than the rest."""
