@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from graph.ports import HealSettings
 from graph.records import Resource
+from server.inventory import misfits
 from server.settings_errors import ConfigError, problems_of
 from server.yaml_file import read_yaml
 
@@ -180,6 +181,8 @@ class Settings(BaseSettings):
                     "remove one of them, or give it another id"
                 )
             seen[resource.key] = index
+        if found := misfits(resources):
+            raise ValueError("; ".join(found))
         return resources
 
     @property
@@ -252,10 +255,19 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
 
 
 def _reached(resource: Resource, absolute: Callable[[str], Path]) -> Resource:
-    if resource.ssh is None:
-        return resource
-    paths = {name: str(absolute(getattr(resource.ssh, name))) for name in ("key_file", "known_hosts")}
-    return resource.model_copy(update={"ssh": resource.ssh.model_copy(update=paths)})
+    changes: dict[str, Any] = {}
+    if resource.ssh is not None:
+        paths = {name: str(absolute(getattr(resource.ssh, name))) for name in ("key_file", "known_hosts")}
+        changes["ssh"] = resource.ssh.model_copy(update=paths)
+    if (database := resource.database) is not None:
+        replication = database.replication
+        if replication.password_file:
+            at = {"password_file": str(absolute(replication.password_file))}
+            database = database.model_copy(update={"replication": replication.model_copy(update=at)})
+        if database.password_file:
+            database = database.model_copy(update={"password_file": str(absolute(database.password_file))})
+        changes["database"] = database
+    return resource.model_copy(update=changes)
 
 
 def _absolute_sqlite(url: str, absolute: Callable[[str], Path]) -> str:

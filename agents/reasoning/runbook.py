@@ -22,6 +22,7 @@ THRESHOLD = 0.5
 """The least score that makes a cause suspected."""
 AMBIGUOUS_WITHIN = 0.05
 """Causes whose scores differ by no more than this explain the facts equally well."""
+ALERTED_BONUS = 0.06
 SUMMARY_CHARS = 500
 RULED_OUT_ENTRIES = 3
 RULED_OUT_CHARS = 100
@@ -31,10 +32,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cause (or `no_fault`) that some fact speaks for."""
+    """A cause (or `no_fault`) that some fact speaks for. `alerted`: of the kind of trouble that the alerts claim."""
 
     name: str
     match: Match
+    alerted: bool = False
+
+    @property
+    def rank(self) -> float:
+        """Its score, and a little more where the alerts say the same: of two troubles, that is the one to mend now."""
+        return self.match.score + (ALERTED_BONUS if self.alerted else 0.0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class RunbookReasoner:
         incident = request.incident
         if incident.resource is None:
             return _unknown(f"{incident.resource_kind}/{incident.resource_id} is not a declared resource", request)
-        candidates, broken = _rank(request.kind, facts_of(request.evidence), incident.resource)
+        candidates, broken = _rank(request.kind, facts_of(request.evidence), incident)
         if not candidates or candidates[0].match.score < THRESHOLD:
             return _nothing_fits(request, candidates, broken)
         return _suspect(request, candidates, broken)
@@ -114,10 +121,13 @@ def nothing_to_plan(request: PlanRequest) -> Plan | None:
 # -- diagnosing ----------------------------------------------------------------------------------------
 
 
-def _rank(kind: ResourceKind, facts: Facts, resource: Resource) -> tuple[list[Candidate], dict[str, str]]:
+def _rank(kind: ResourceKind, facts: Facts, incident: Incident) -> tuple[list[Candidate], dict[str, str]]:
     """What some fact speaks for, best first (on a tie `no_fault`, then as declared); and signatures that raised."""
+    resource = incident.resource
+    assert resource is not None, "only placed incidents are ranked"
     signatures: list[tuple[str, Signature]] = [(NO_FAULT, kind.no_fault)]
     signatures += [(cause.name, cause.signature) for cause in kind.causes]
+    alerted = {cause.name for cause in kind.causes if cause.issue_type in incident.issue_types} | {NO_FAULT}
     found: list[Candidate] = []
     broken: dict[str, str] = {}
     for name, signature in signatures:
@@ -128,14 +138,14 @@ def _rank(kind: ResourceKind, facts: Facts, resource: Resource) -> tuple[list[Ca
             broken[name] = clip(f"its signature failed: {type(error).__name__}: {error}", RULED_OUT_CHARS)
             continue
         if match is not None:
-            found.append(Candidate(name, match))
-    return sorted(found, key=lambda candidate: -candidate.match.score), broken
+            found.append(Candidate(name, match, name in alerted))
+    return sorted(found, key=lambda candidate: -candidate.rank), broken
 
 
 def _suspect(request: DiagnosisRequest, candidates: Sequence[Candidate], broken: dict[str, str]) -> Diagnosis:
     best, *others = candidates
     score = min(best.match.score, 1.0)
-    rivals = [other for other in others if round(best.match.score - other.match.score, 6) <= AMBIGUOUS_WITHIN]
+    rivals = [other for other in others if round(best.rank - other.rank, 6) <= AMBIGUOUS_WITHIN]
     summary = best.match.summary
     if rivals:
         named = ", ".join(f"{rival.name} ({rival.match.score:.2f})" for rival in rivals)

@@ -63,9 +63,17 @@ async def test_a_diagnosis_cites_its_evidence_once_and_names_its_target() -> Non
 
 async def test_two_causes_that_explain_the_facts_equally_well_lower_the_confidence_and_are_told() -> None:
     diagnosis = await RUNBOOK.diagnose(diagnosis_request([seen("E1", {"s.crashed": True, "s.killed": True})]))
-    assert diagnosis.suspected_cause == "killed"
+    assert diagnosis.suspected_cause == "crashed"
     assert diagnosis.confidence < 0.5
-    assert "crashed (0.90)" in diagnosis.summary
+    assert "killed (0.95)" in diagnosis.summary
+
+
+async def test_of_two_troubles_the_one_the_alerts_speak_of_is_mended_first() -> None:
+    both = [seen("E1", {"s.crashed": True, "s.killed": True})]
+    alerted_as_cpu = diagnosis_request(both)
+    cpu = replace(alerted_as_cpu, incident=alerted_as_cpu.incident.model_copy(update={"issue_types": ("high_cpu",)}))
+    assert (await RUNBOOK.diagnose(diagnosis_request(both))).issue_type == "service_down"
+    assert (await RUNBOOK.diagnose(cpu)).issue_type == "high_cpu"
 
 
 async def test_a_tie_goes_to_no_fault_as_doing_nothing_harms_least() -> None:

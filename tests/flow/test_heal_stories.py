@@ -12,8 +12,8 @@ from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.facts import fact_key
 from graph.fakes import FakeSource
 from graph.ports import ActionOutput, AlreadyStarted, FleetView, Hold, LeaseLost, Probe, Refusal
-from graph.records import ActionResult, Outcome, PlanStep, Stop
-from tests.flow.story import FAIL, HOLDER, INCIDENT_ID, KIND, NOT_YET, PASS, Story, answer, policy
+from graph.records import ActionResult, Observation, Outcome, PlanStep, Stop
+from tests.flow.story import FAIL, HOLDER, INCIDENT_ID, KIND, NOT_YET, PASS, Story, answer, crashed_web, policy
 
 
 def outcome(end: LegEnd) -> Outcome:
@@ -352,6 +352,41 @@ async def test_a_dry_run_says_what_it_would_have_done() -> None:
     end = outcome(await story.heal())
     assert (end.status, end.rule, story.actions.ran) == ("declined", "dry_run", [])
     assert "restart(unit=web)" in end.reason
+
+
+async def test_a_policy_may_rehearse_too_and_asks_nobody() -> None:
+    for auto_heal, would in ((True, "would run"), (False, "would ask")):
+        story = Story(policies=(policy(auto_heal=auto_heal, dry_run=True),))
+        end = outcome(await story.heal())
+        assert (end.status, end.rule, story.actions.ran) == ("declined", "dry_run", [])
+        assert would in end.reason and "restart(unit=web)" in end.reason
+
+
+async def test_a_repair_that_made_things_worse_is_undone_and_escalated_and_no_other_is_tried() -> None:
+    worse = Observation(criterion="service batch", status="fail", observed="batch is failed")
+    well = {fact_key("health.ok", check="service batch"): True}
+    story = Story(facts=crashed_web() | well, rounds=((PASS, worse),))
+    story.actions.undos = {"restart": PlanStep(action="replace", params={}, rendered="replace()", risk="low")}
+    end = outcome(await story.heal())
+    assert (end.status, end.rule) == ("escalated", "made_worse")
+    assert story.actions.ran == ["restart", "replace"]
+    assert "service batch" in end.reason and "undone by replace" in end.reason
+
+
+async def test_a_repair_that_made_things_worse_and_that_nothing_undoes_is_escalated_at_once() -> None:
+    worse = Observation(criterion="service batch", status="fail", observed="batch is failed")
+    story = Story(facts=crashed_web() | {fact_key("health.ok", check="service batch"): True}, rounds=((PASS, worse),))
+    end = outcome(await story.heal())
+    assert (end.status, end.rule, story.actions.ran) == ("escalated", "made_worse", ["restart"])
+
+
+async def test_a_diagnosis_says_where_the_evidence_contradicts_the_alert() -> None:
+    story = Story(policies=(policy(),))
+    story.incident = story.incident.model_copy(update={"issue_types": ("disk_full",)})
+    story.policies = (policy(), policy().model_copy(update={"issue_type": "disk_full"}))
+    await story.heal()
+    told = next(entry.sentence for entry in story.chronicle.entries.values() if entry.node == "diagnose")
+    assert "alerted as disk_full, but the evidence says service_down" in told
 
 
 async def test_a_state_that_cannot_be_read_escalates_and_is_never_taken_for_finished() -> None:

@@ -65,3 +65,49 @@ def test_looks_come_often_at_first_and_at_least_three_times_while_soaking() -> N
     assert first.look_again_at is not None and (first.look_again_at - T0).total_seconds() < 1
     soaking = after(0, "pass")
     assert soaking.look_again_at is not None and (soaking.look_again_at - T0).total_seconds() <= TIMES.soak / 3
+
+
+# -- neighbours, and repairs that do harm ----------------------------------------------------------------
+
+
+def judged(
+    *observed: Observation, before: Before, seconds: float = 0, previous: Verification | None = None
+) -> Verification:
+    return judge(observed, before, previous, TIMES, T0 + timedelta(seconds=seconds))
+
+
+def beside(status: str, name: str = "service batch") -> Observation:
+    return seen(status, name).model_copy(update={"neighbour": True})
+
+
+ILL = Before({"service batch": "batch is stopped"}, ill=frozenset({"service batch"}))
+WELL = Before({"service batch": "batch is running"}, well=frozenset({"service batch"}))
+
+
+def test_a_neighbour_that_was_ill_before_need_not_be_mended() -> None:
+    found = judged(seen("pass"), beside("fail"), before=ILL)
+    assert found.status == "pending" and "all 2 criteria pass" in found.reason
+    assert "as before" in found.criteria[1].after and found.criteria[1].neighbour
+
+
+def test_a_neighbour_that_was_well_before_must_be_well() -> None:
+    found = judged(seen("pass"), beside("fail"), before=WELL)
+    assert found.status == "unhealthy"
+    assert found.made_worse == "service batch was batch is running, now: service batch is fail"
+
+
+def test_what_is_only_slow_to_come_back_was_not_made_worse_before_the_time_is_over() -> None:
+    first = judged(seen("pass"), beside("pending"), before=WELL)
+    assert (first.status, first.made_worse) == ("pending", "")
+    late = judged(seen("pass"), beside("pending"), before=WELL, seconds=60, previous=first)
+    assert late.status == "unhealthy" and late.made_worse
+
+
+def test_what_was_ill_and_is_ill_was_not_made_worse() -> None:
+    found = judged(seen("fail"), before=Before(ill=frozenset({"service web"})))
+    assert (found.status, found.made_worse) == ("unhealthy", "")
+
+
+def test_of_what_was_not_seen_before_nobody_says_that_it_was_made_worse() -> None:
+    found = judged(seen("pass"), beside("fail"), before=Before())
+    assert (found.status, found.made_worse) == ("unhealthy", "")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from agents.legs import Finished
 from graph.ports import AlreadyStarted, Hold, Refusal, Started
-from graph.records import ActionResult
+from graph.records import ActionResult, Outcome
 from tests.server.world import World, alert, plan
 
 
@@ -107,6 +108,30 @@ async def test_what_another_incident_holds_is_waited_for(world: World) -> None:
     await world.begin(second, "w:2")
     verdict = await world.store.start(world.request(second, "w:2", touches=("Instance/inst-2", "host/192.0.2.1")))
     assert isinstance(verdict, Hold) and "#1" in verdict.reason
+
+
+async def test_while_it_waits_for_one_lease_it_keeps_no_other_from_anybody(world: World) -> None:
+    first = await running(world)
+    await world.store.start(world.request(first, touches=("Instance/inst-1", "host/a")))
+    second = await world.opened(alert(resource_id="inst-2"))
+    await world.begin(second, "w:2")
+    held = await world.store.start(world.request(second, "w:2", touches=("Instance/inst-2", "host/b", "host/a")))
+    assert isinstance(held, Hold)
+    more = world.request(first, touches=("Instance/inst-1", "host/b"), idempotency_key=f"{first}:1:1")
+    assert isinstance(await world.store.start(more), Started)
+
+
+@pytest.mark.parametrize(("rule", "free"), [("max_retries", True), ("effect_unknown", False)])
+async def test_an_escalated_incident_lets_go_of_the_host_unless_something_may_still_act_there(
+    world: World, rule: str, free: bool
+) -> None:
+    first = await running(world)
+    await world.store.start(world.request(first, touches=("Instance/inst-1", "host/a")))
+    await world.end(first, Finished(Outcome(status="escalated", rule=rule, reason="so it ended")))
+    second = await world.opened(alert(resource_id="inst-2"))
+    await world.begin(second, "w:2")
+    verdict = await world.store.start(world.request(second, "w:2", touches=("Instance/inst-2", "host/a")))
+    assert isinstance(verdict, Started if free else Hold)
 
 
 async def test_a_step_proven_without_effect_may_begin_anew_but_not_once_it_has_ended(world: World) -> None:
