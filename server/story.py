@@ -30,6 +30,9 @@ COLOURS = {
 }
 Record = Mapping[str, Any]
 
+COMMAND_CHARS = 2000
+"""Of one command in a terminal; the record has it whole."""
+
 
 def story(record: Record) -> RenderableType:
     """The whole story of one incident, as `GET /api/incidents/{id}` gives it."""
@@ -55,6 +58,21 @@ def listing(records: Iterable[Record]) -> RenderableType:
             Text(plain(f"{record.get('resource_kind')}/{record.get('resource_id')}", 60)),
             Text(plain(state), _colour(state)),
             Text(plain(what, 100)),
+        )
+    return table
+
+
+def commands_sent(record: Record) -> RenderableType:
+    """Every command that was sent for the incident, in order: what for, where to, how often."""
+    table = Table(title="commands sent", box=None, pad_edge=False, title_justify="left", title_style="bold")
+    for heading in ("for", "to", "times", "command"):
+        table.add_column(heading, overflow="fold")
+    for sent in record.get("commands") or ():
+        table.add_row(
+            Text(plain(sent["purpose"])),
+            Text(plain(sent["target"])),
+            Text(str(sent["count"])),
+            Text(plain(sent["command"], COMMAND_CHARS)),
         )
     return table
 

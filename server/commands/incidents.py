@@ -27,7 +27,7 @@ from server.commands.common import (
     whoami,
 )
 from server.settings_errors import ConfigError
-from server.story import listing, plain, plan_lines, story
+from server.story import commands_sent, listing, plain, plan_lines, story
 
 Reference = Annotated[str, typer.Argument(metavar="ID", help="The incident's number or id.")]
 
@@ -62,6 +62,9 @@ def list_incidents(
 def show_incident(
     context: typer.Context,
     reference: Reference,
+    commands: Annotated[
+        bool, typer.Option("--commands", help="Also every command that was sent, and what for.")
+    ] = False,
     config: ConfigOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
@@ -73,6 +76,8 @@ def show_incident(
         print_json(record)
     else:
         out().print(story(record))
+        if commands:
+            out().print(commands_sent(record))
 
 
 def approve(

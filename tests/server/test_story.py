@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from server.story import duration, listing, plain, story
+from server.story import commands_sent, duration, listing, plain, story
 
 RECORD: dict[str, Any] = {
     "id": "0190d0a0-0000-7000-8000-000000000001",
@@ -54,8 +54,12 @@ RECORD: dict[str, Any] = {
 
 
 def shown(**changes: Any) -> str:
+    return as_text(story({**RECORD, **changes}))
+
+
+def as_text(what: RenderableType) -> str:
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(story({**RECORD, **changes}))
+    console.print(what)
     return console.export_text()
 
 
@@ -103,3 +107,10 @@ def test_durations_are_said_as_people_say_them() -> None:
         "4 min 05 s",
         "3 h 20 min",
     ]
+
+
+def test_every_command_is_shown_with_its_purpose_as_text_and_not_as_markup() -> None:
+    sent = {"purpose": "action", "target": "ops@192.0.2.1:22", "command": "echo '[red]x\x1b[0m'", "count": 2}
+    text = as_text(commands_sent({"commands": [sent]}))
+    assert "action" in text and "ops@192.0.2.1:22" in text and "echo '[red]x" in text
+    assert "\x1b" not in text
