@@ -7,13 +7,14 @@ by waiting; what is not there yet is `pending`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import httpx
 
 from graph.ports import PermanentError, TemporaryError
-from graph.records import Alert, HealthCheck, Incident, JudgedBy, Observation, Resource
+from graph.records import Alert, HealthCheck, Incident, IssueType, JudgedBy, Observation, Resource
 from tools.clients.alert_rules import AlertState
 from tools.clients.host import Hosts, HostUnreachable
 from tools.redaction import redact
@@ -44,6 +45,45 @@ class AlertConditions(Protocol):
     async def alert_state(self, alert: Alert) -> AlertState: ...
 
 
+class Criteria(Protocol):
+    """More criteria, for some kinds of trouble or of resources."""
+
+    def concern(self, incident: Incident) -> bool:
+        """Whether they say anything about this incident."""
+
+    async def observe(self, resource: Resource) -> Sequence[Observation]:
+        """As of now. Never raises: what can't be looked at is `unknown`."""
+
+
+@dataclass(frozen=True)
+class OfIssue:
+    """Criteria of one issue type: is the disk no longer full, the CPU no longer busy?"""
+
+    issue_type: IssueType
+    look: Callable[[Resource], Awaitable[Sequence[Observation]]]
+    kinds: tuple[str, ...] = ("Instance", "Database")
+
+    def concern(self, incident: Incident) -> bool:
+        return self.issue_type in incident.issue_types and incident.resource_kind in self.kinds
+
+    async def observe(self, resource: Resource) -> Sequence[Observation]:
+        return await self.look(resource)
+
+
+@dataclass(frozen=True)
+class OfKind:
+    """Criteria of one kind of resource, whatever the trouble."""
+
+    kind: str
+    look: Callable[[Resource], Awaitable[Sequence[Observation]]]
+
+    def concern(self, incident: Incident) -> bool:
+        return incident.resource_kind == self.kind
+
+    async def observe(self, resource: Resource) -> Sequence[Observation]:
+        return await self.look(resource)
+
+
 def health_client() -> httpx.AsyncClient:
     """For HTTP checks: straight to the service, as a proxy's answer says nothing about it."""
     return httpx.AsyncClient(timeout=CHECK_SECONDS, follow_redirects=False, trust_env=False)
@@ -55,8 +95,15 @@ class WorldHealth:
     `prometheus` is None where there is none to ask. `http` should be a `health_client`.
     """
 
-    def __init__(self, hosts: Hosts, prometheus: AlertConditions | None, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        hosts: Hosts,
+        prometheus: AlertConditions | None,
+        http: httpx.AsyncClient,
+        more: Sequence[Criteria] = (),
+    ) -> None:
         self._hosts = hosts
+        self._more = tuple(more)
         self._prometheus = prometheus
         self._http = http
 
@@ -77,8 +124,16 @@ class WorldHealth:
             rest = [self._services(resource)]
         else:
             rest = [] if probes else [self._host(resource)]
-        seen = await asyncio.gather(*alerts, *probes, *rest)
+        more = [] if judged_by == "traffic" else [self._criteria(each, resource, incident) for each in self._more]
+        seen = await asyncio.gather(*alerts, *probes, *rest, *more)
         return tuple(item for group in seen for item in group)
+
+    async def _criteria(self, criteria: Criteria, resource: Resource, incident: Incident) -> list[Observation]:
+        if not criteria.concern(incident):
+            return []
+        return [
+            item.model_copy(update={"observed": _shown(item.observed)}) for item in await criteria.observe(resource)
+        ]
 
     # -- the alert's own condition -----------------------------------------------------------------------
 
@@ -200,7 +255,9 @@ def _unasked(why: str, resource: Resource) -> tuple[Status, str]:
 
 
 def _observation(criterion: str, status: Status, observed: str) -> Observation:
+    return Observation(criterion=criterion, status=status, observed=_shown(observed))
+
+
+def _shown(observed: str) -> str:
     words = " ".join(redact(observed).split())
-    if len(words) > MAX_OBSERVED_CHARS:
-        words = f"{words[: MAX_OBSERVED_CHARS - 1]}…"
-    return Observation(criterion=criterion, status=status, observed=words)
+    return words if len(words) <= MAX_OBSERVED_CHARS else f"{words[: MAX_OBSERVED_CHARS - 1]}…"

@@ -20,7 +20,7 @@ from tools.clients.alert_rules import AlertState
 from tools.clients.host import CommandResult, Hosts, HostUnreachable
 from tools.clients.memory import MemoryHosts
 from tools.clients.prometheus import PrometheusClient
-from tools.health import AlertConditions, WorldHealth, health_client
+from tools.health import AlertConditions, OfIssue, OfKind, WorldHealth, health_client
 
 SYSTEMCTL = (Path(__file__).parent / "recorded" / "systemctl_show.txt").read_text()
 SHOWN = ("web", "bad", "killed", "broken", "slow", "nope", "sshd", "dbus-org.freedesktop.login1")
@@ -255,3 +255,37 @@ async def test_everything_is_looked_at_at_once(http: httpx.AsyncClient) -> None:
 
     seen = await observed(http, host("sshd"), Meeting({"systemctl show": SYSTEMCTL}), AlsoMeeting())
     assert {item.status for item in seen.values()} == {"pass"}
+
+
+# -- criteria of an issue type, of a kind, and of moved traffic ----------------------------------------------
+
+
+async def disk_is_fuller(resource: Resource) -> list[Observation]:
+    return [Observation(criterion="disk /", status="pending", observed="disk / is 95 % full\npassword=hunter2hunter2")]
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (OfIssue("service_down", disk_is_fuller), True),
+        (OfIssue("disk_full", disk_is_fuller), False),
+        (OfIssue("service_down", disk_is_fuller, kinds=("Database",)), False),
+        (OfKind("Instance", disk_is_fuller), True),
+        (OfKind("Database", disk_is_fuller), False),
+    ],
+)
+async def test_more_criteria_count_where_they_are_concerned(
+    http: httpx.AsyncClient, more: OfIssue | OfKind, found: bool
+) -> None:
+    health = WorldHealth(MemoryHosts({"systemctl show": SYSTEMCTL}), INACTIVE, http, [more])
+    seen = {item.criterion: item for item in await health.observe(incident(host("sshd")))}
+    assert ("disk /" in seen) == found
+    assert not found or "hunter2" not in seen["disk /"].observed
+
+
+async def test_where_traffic_was_moved_away_only_what_clients_see_counts(http: httpx.AsyncClient) -> None:
+    lost = MemoryHosts({"": HostUnreachable("gone", "timeout")})
+    health = WorldHealth(lost, INACTIVE, http, [OfKind("Instance", disk_is_fuller)])
+    resource = host("sshd", health=(HealthCheck(tcp="127.0.0.1:1"), HealthCheck(service="sshd")))
+    seen = [item.criterion for item in await health.observe(incident(resource), "traffic")]
+    assert seen == ["alert InstanceDown", "tcp 127.0.0.1:1"]
