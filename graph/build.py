@@ -1,10 +1,10 @@
 """The map: the whole flow of a heal on one page.
 
 gather_context → diagnose → plan → gate → (approve) → execute ⟲ → verify → close
-                    │        │       ↑ ↘ wait              ↑  ↘ wait     ↑
-                    │        └───────┼──────── escalate ───┼─────────────┤
-                    └ no fault ──────┼─────────────────────┘             │
-                                     │   verify ✗ → (rollback ⟲) → retry → gather_context | escalate
+       ↑            │        │       ↑ ↘ wait              ↑  ↘ wait     ↑
+       └─── wait ───┤        └───────┼──────── escalate ───┼─────────────┤
+   nothing explains └ no fault ──────┼─────────────────────┘             │
+   it: look again                    │   verify ✗ → (rollback ⟲) → retry → gather_context | escalate
 """
 
 from __future__ import annotations
@@ -39,13 +39,18 @@ RECURSION_LIMIT = 500
 # node, whether a cancel stops before it, where it goes next, and where it may go
 WALK: tuple[tuple[Node, bool, Route | None, tuple[str, ...]], ...] = (
     (gather_context, True, routes.after_gather_context, ("diagnose", "close")),
-    (diagnose, True, routes.after_diagnose, ("plan", "verify", "escalate", "close")),
+    (diagnose, True, routes.after_diagnose, ("plan", "verify", "wait", "escalate", "close")),
     (plan, True, routes.after_plan, ("gate", "escalate", "close")),
     (gate, True, routes.after_gate, ("execute", "approve", "wait", "escalate", "close")),
     (approve, True, routes.after_approve, ("gate", "plan", "approve", "escalate", "close")),
     (execute, True, routes.after_execute, ("execute", "verify", "wait", "rollback", "retry", "escalate", "close")),
-    (verify, True, routes.after_verify, ("close", "wait", "rollback", "retry", "escalate")),
-    (wait, True, routes.after_wait, ("gate", "execute", "verify", "rollback", "wait", "escalate", "close")),
+    (verify, True, routes.after_verify, ("close", "wait", "gather_context", "rollback", "retry", "escalate")),
+    (
+        wait,
+        True,
+        routes.after_wait,
+        ("gather_context", "gate", "execute", "verify", "rollback", "wait", "escalate", "close"),
+    ),
     (rollback, False, routes.after_rollback, ("rollback", "retry", "wait", "escalate", "close")),
     (retry, False, routes.after_retry, ("gather_context", "escalate", "close")),
     (escalate, False, None, ("close",)),

@@ -319,6 +319,9 @@ class HealSettings:
     soak_seconds: float = 30.0
     verify_timeout_seconds: float = 180.0
     verify_interval_seconds: float = 5.0
+    looks: int = 2
+    """How often to look before believing that nothing explains an alert: faults take a moment to show."""
+    look_again_seconds: float = 5.0
     approval_timeout_seconds: float = 3600.0
     max_actions_per_hour: int = 12
     inline_waits: bool = False

@@ -353,7 +353,7 @@ class Wait(Record):
 
     until: AwareDatetime
     reason: str
-    then: Literal["gate", "execute", "verify", "rollback"]
+    then: Literal["gather_context", "gate", "execute", "verify", "rollback"]
     over: bool = False
 
 

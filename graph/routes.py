@@ -36,6 +36,8 @@ def after_gather_context(heal: Heal, deps: Deps) -> str:
 
 def after_diagnose(heal: Heal, deps: Deps) -> str:
     cause = heal.diagnosis.suspected_cause if heal.diagnosis else UNKNOWN_CAUSE
+    if heal.wait is not None:
+        return "wait"
     if cause == UNKNOWN_CAUSE:
         return "escalate"
     return "verify" if cause == NO_FAULT else "plan"
@@ -77,6 +79,8 @@ def after_verify(heal: Heal, deps: Deps) -> str:
         return "wait"
     if verdict == "healthy":
         return "close"
+    if verdict == "unhealthy" and heal.plan is None and heal.looks < deps.settings.looks:
+        return "gather_context"
     if verdict == "unknown" or heal.plan is None:
         return "escalate"
     return _give_up(heal)

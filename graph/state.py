@@ -39,6 +39,7 @@ class HealState(TypedDict, total=False):
     """Only where a heal is started by hand (Studio): the alert body that `opening` makes an incident of."""
     incident: dict[str, Any]
     evidence: list[dict[str, Any]]
+    looks: int
     diagnosis: dict[str, Any] | None
     plan: dict[str, Any] | None
     gate: dict[str, Any] | None
@@ -62,6 +63,8 @@ class Heal(BaseModel):
     alerts: tuple[Any, ...] = ()
     incident: Incident
     evidence: tuple[Evidence, ...] = ()
+    looks: int = 0
+    """How often this attempt has been diagnosed: what nothing explains is looked at again before it is escalated."""
     diagnosis: Diagnosis | None = None
     plan: Plan | None = None
     gate: Gate | None = None

@@ -95,6 +95,8 @@ class Healing(Section):
     soak_seconds: float = Field(default=30.0, ge=0, le=86_400)
     verify_timeout_seconds: float = Field(default=180.0, gt=0, le=86_400)
     verify_interval_seconds: float = Field(default=2.0, ge=0.1, le=600)
+    looks: int = Field(default=2, ge=1, le=10)
+    look_again_seconds: float = Field(default=5.0, ge=0, le=600)
     approval_timeout_seconds: float = Field(default=3600.0, gt=0, le=30 * 86_400)
     max_actions_per_hour: int = Field(default=12, ge=0, le=10_000)
     dry_run: bool = False

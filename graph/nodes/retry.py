@@ -29,4 +29,4 @@ async def retry(heal: Heal, deps: Deps, leg: Leg) -> Update:
     if not isinstance(next_move(attempts, autonomy_of(heal, deps)), Retry):
         return {"attempts": attempts, "results": ()}
     cleared = dict.fromkeys(("plan", "gate", "approval", "verification", "wait"))
-    return {"attempts": attempts, "results": (), **cleared}
+    return {"attempts": attempts, "results": (), "looks": 0, **cleared}

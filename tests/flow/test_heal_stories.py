@@ -354,6 +354,34 @@ async def test_a_dry_run_says_what_it_would_have_done() -> None:
     assert "restart(unit=web)" in end.reason
 
 
+async def test_what_nothing_explains_is_looked_at_again_before_it_is_escalated() -> None:
+    story = Story(facts={"load": 1.0})
+    end = await story.leg()
+    assert isinstance(end, Resting) and "looking again" in end.reason
+    story.sources[0] = FakeSource("units", crashed_web())
+    assert outcome(await story.heal()).status == "mitigated"
+
+
+async def test_what_stays_unexplained_is_escalated() -> None:
+    story = Story(facts={"load": 1.0})
+    end = outcome(await story.heal())
+    assert (end.status, end.rule, story.actions.ran) == ("escalated", "cause_unknown", [])
+
+
+async def test_what_seemed_no_fault_and_does_not_hold_is_looked_at_again() -> None:
+    story = Story(facts={fact_key("unit.state", unit="web"): "running"}, rounds=((FAIL,), (PASS,)))
+    story.sources[0] = FakeSource("units", story.facts, before=None)
+    first = story.sources[0]
+    flips = iter((story.facts, crashed_web()))
+
+    async def flip() -> None:
+        first.facts = next(flips)
+
+    first.before = flip
+    end = outcome(await story.heal())
+    assert (end.status, story.actions.ran) == ("mitigated", ["restart"])
+
+
 async def test_a_policy_may_rehearse_too_and_asks_nobody() -> None:
     for auto_heal, would in ((True, "would run"), (False, "would ask")):
         story = Story(policies=(policy(auto_heal=auto_heal, dry_run=True),))
