@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from agents.database import DATABASE
 from agents.instance import INSTANCE
 from graph.kind import ResourceKind
 
-AGENTS: tuple[ResourceKind, ...] = (INSTANCE,)
+AGENTS: tuple[ResourceKind, ...] = (INSTANCE, DATABASE)
 
 ENTRY_POINT_GROUP = "selfheal.agents"
 

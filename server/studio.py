@@ -59,6 +59,11 @@ async def instance() -> Any:
     return await _graph_of("Instance")
 
 
+async def database() -> Any:
+    """The graph of `Database`, for langgraph.json."""
+    return await _graph_of("Database")
+
+
 class _Shared:
     """Made once per process: the server calls a factory anew for every run, state read and update."""
 

@@ -38,6 +38,7 @@ from server.settings import LlmSettings, NotifySettings, Settings
 from server.settings_errors import ConfigError
 from tools.actions.action import ActionContext
 from tools.actions.catalogue import Catalogue
+from tools.clients.databases import make_databases
 from tools.clients.prometheus import PrometheusClient
 from tools.clients.providers import make_providers
 from tools.clients.recording import Recorder
@@ -107,15 +108,16 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
         stack.push_async_callback(hosts.close)
         prometheus = PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds)
         stack.push_async_callback(prometheus.close)
+        databases = make_databases(recorder)
         providers = make_providers({"none", *(resource.provider.name for resource in settings.resources)})
         health = WorldHealth(hosts, prometheus, await stack.enter_async_context(health_client()))
         yield Tools(
-            actions=Catalogue(ActionContext(hosts, clock, providers, inventory=inventory)),
+            actions=Catalogue(ActionContext(hosts, clock, providers, inventory=inventory, databases=databases)),
             hosts=hosts,
             health=health,
             reasoner=make_reasoner(settings.llm),
             prometheus=prometheus,
-            evidence=EvidenceContext(hosts, clock, health, prometheus, providers, remembered, inventory),
+            evidence=EvidenceContext(hosts, clock, health, prometheus, providers, remembered, inventory, databases),
             clock=clock,
         )
 

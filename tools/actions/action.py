@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from graph.kind import ActionSpec
 from graph.ports import ActionOutput, Clock, PermanentError, Probe
 from graph.records import PlanStep, Resource, Risk
+from tools.clients.databases.database import Databases
 from tools.clients.host import place as place
 from tools.clients.providers.provider import Provider
 from tools.clients.transports import ReachableHosts
@@ -45,6 +46,8 @@ class ActionContext:
     marker_root: str | None = None
     inventory: Mapping[str, Resource] = field(default_factory=dict)
     """Every declared resource by its key: how an action finds the peers and hosts that its target names."""
+    databases: Databases = field(default_factory=dict)
+    """Clients of database servers by engine."""
 
     def provider(self, resource: Resource) -> Provider | None:
         """The provider of the resource's machine; None for hosts reached by SSH only.

@@ -19,6 +19,7 @@ from graph.ports import ActionOutput, InvalidStep, PermanentError, Probe
 from graph.records import PlanStep, Resource
 from tools.actions import CATALOG
 from tools.actions.action import Action, ActionContext, NotAllowed
+from tools.clients.databases.database import DatabaseError
 from tools.clients.host import HostUnreachable
 from tools.clients.providers.provider import ProviderError
 
@@ -73,7 +74,7 @@ class Catalogue:
             with for_purpose("precondition"):
                 async with asyncio.timeout(action.spec.deadline_seconds):
                     return await action.precondition(resource, params)
-        except (InvalidStep, HostUnreachable, ProviderError, PermanentError) as error:
+        except (InvalidStep, HostUnreachable, ProviderError, DatabaseError, PermanentError) as error:
             return f"cannot be checked before running: {error}"
         except TimeoutError:
             return f"cannot be checked before running: no answer within {action.spec.deadline_seconds:g} s"
@@ -93,7 +94,7 @@ class Catalogue:
         try:
             async with asyncio.timeout(action.spec.deadline_seconds):
                 return await action.run(resource, params, key, first_started_at)
-        except (HostUnreachable, ProviderError) as error:
+        except (HostUnreachable, ProviderError, DatabaseError) as error:
             if error.sent:
                 return ActionOutput("unknown", f"it may have begun: {error}")
             return ActionOutput("failed", f"it was not begun: {error}")
@@ -108,7 +109,7 @@ class Catalogue:
             with for_purpose("probe"):
                 async with asyncio.timeout(action.spec.deadline_seconds):
                     return await action.probe(resource, params, key, baseline)
-        except (InvalidStep, HostUnreachable, ProviderError, PermanentError) as error:
+        except (InvalidStep, HostUnreachable, ProviderError, DatabaseError, PermanentError) as error:
             return Probe("unknown", f"cannot be found out: {error}")
         except TimeoutError:
             return Probe("unknown", "cannot be found out: no answer in time")

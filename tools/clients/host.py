@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from graph.records import Resource
 
@@ -43,6 +43,14 @@ class Hosts(Protocol):
         """Run a shell command that our own code has written. Raises HostUnreachable; never blocks beyond `timeout`."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class FeedingHosts(Protocol):
+    """Hosts whose commands can be given something to read: the way for secrets, which are never part of a command."""
+
+    async def feed(self, resource: Resource, command: str, given: str, timeout: float = 10.0) -> CommandResult:
+        """As Hosts.run, with `given` as the command's standard input. It is not put on record."""
 
 
 def place(resource: Resource) -> str:

@@ -19,17 +19,27 @@ _CHUNK_BYTES = 32 * 1024
 class LocalHosts:
     """Runs commands on this machine with `/bin/sh -c`, each in a process group of its own."""
 
-    async def run(self, resource: Resource, command: str, timeout: float = 10.0) -> CommandResult:
-        """Run the command; at the deadline its process group is killed and HostUnreachable raised."""
+    async def run(
+        self, resource: Resource, command: str, timeout: float = 10.0, given: str | None = None
+    ) -> CommandResult:
+        """Run the command, `given` being its standard input; at the deadline its process group is killed and
+        HostUnreachable raised."""
         started = time.monotonic()
         try:
             process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+                "/bin/sh",
+                "-c",
+                command,
+                stdin=DEVNULL if given is None else PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                start_new_session=True,
             )
         except OSError as error:
             raise HostUnreachable(f"{resource.id}: cannot start /bin/sh here: {error}", "refused") from error
         try:
             async with asyncio.timeout(timeout):
+                await _give(process, given)
                 stdout, stderr = await _finish(process)
         except TimeoutError:
             raise HostUnreachable(
@@ -40,12 +50,25 @@ class LocalHosts:
         exit_status = -1 if process.returncode is None else process.returncode
         return CommandResult(command, exit_status, stdout, stderr, time.monotonic() - started)
 
+    async def feed(self, resource: Resource, command: str, given: str, timeout: float = 10.0) -> CommandResult:
+        """See FeedingHosts.feed."""
+        return await self.run(resource, command, timeout, given)
+
     async def answers(self, resource: Resource, timeout: float = 2.0) -> bool:
         """This machine answers as long as we run."""
         return True
 
     async def close(self) -> None:
         """Nothing is kept open."""
+
+
+async def _give(process: Process, given: str | None) -> None:
+    if given is None or process.stdin is None:
+        return
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it reads none of it: its exit status tells
+        process.stdin.write(given.encode())
+        await process.stdin.drain()
+    process.stdin.close()
 
 
 async def _finish(process: Process) -> tuple[str, str]:

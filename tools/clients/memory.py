@@ -29,6 +29,7 @@ class MemoryHosts:
     up: bool = True
     ran: list[tuple[str, str]] = field(default_factory=list)
     """Resource id and command, in order."""
+    fed: list[str] = field(default_factory=list)
 
     async def run(self, resource: Resource, command: str, timeout: float = 10.0) -> CommandResult:
         """See Hosts.run."""
@@ -37,6 +38,11 @@ class MemoryHosts:
             if re.search(pattern, command, re.DOTALL):
                 return await _result(answer, resource, command, timeout)
         return CommandResult(command, 127, "", f"sh: no answer is known to {command!r}", 0.0)
+
+    async def feed(self, resource: Resource, command: str, given: str, timeout: float = 10.0) -> CommandResult:
+        """See FeedingHosts.feed; `fed` lists what was given."""
+        self.fed.append(given)
+        return await self.run(resource, command, timeout)
 
     async def answers(self, resource: Resource, timeout: float = 2.0) -> bool:
         """Whether `up`."""

@@ -48,8 +48,11 @@ class SshHosts:
         self._connections: dict[_Target, SshConnection] = {}
         self._connecting: dict[_Target, asyncio.Task[SshConnection]] = {}
 
-    async def run(self, resource: Resource, command: str, timeout: float = 10.0) -> CommandResult:
-        """Run a shell command over SSH, within `timeout` seconds in all. Raises HostUnreachable.
+    async def run(
+        self, resource: Resource, command: str, timeout: float = 10.0, given: str | None = None
+    ) -> CommandResult:
+        """Run a shell command over SSH, within `timeout` seconds in all; `given` is its standard input.
+        Raises HostUnreachable.
 
         The command is sent once: only a connection that took no command at all is replaced and tried again.
         """
@@ -59,11 +62,15 @@ class SshHosts:
         while True:
             connection, fresh = await self._connection(resource, target, deadline - time.monotonic())
             try:
-                return await self._execute(target, connection, command, deadline)
+                return await self._execute(target, connection, command, deadline, given)
             except StaleConnection as error:
                 self._drop(target, connection)
                 if fresh or time.monotonic() >= deadline:
                     raise HostUnreachable(str(error), error.how, sent=False) from error
+
+    async def feed(self, resource: Resource, command: str, given: str, timeout: float = 10.0) -> CommandResult:
+        """See FeedingHosts.feed."""
+        return await self.run(resource, command, timeout, given)
 
     async def answers(self, resource: Resource, timeout: float = 2.0) -> bool:
         """Whether a real SSH server greets at the resource's address within `timeout` seconds."""
@@ -140,7 +147,7 @@ class SshHosts:
     # -- commands --------------------------------------------------------------------------------------
 
     async def _execute(
-        self, target: _Target, connection: SshConnection, command: str, deadline: float
+        self, target: _Target, connection: SshConnection, command: str, deadline: float, given: str | None
     ) -> CommandResult:
         running = Running()
         loop = asyncio.get_running_loop()
@@ -156,7 +163,7 @@ class SshHosts:
 
         def work() -> CommandResult:
             try:
-                return connection.execute(command, deadline - 0.1, running, self._times.channel)
+                return connection.execute(command, deadline - 0.1, running, self._times.channel, given)
             finally:
                 running.ended = True
 

@@ -97,8 +97,10 @@ class SshConnection:
         with contextlib.suppress(OSError):  # already closed by the other side: just what is wanted
             self._sock.shutdown(socket.SHUT_RDWR)
 
-    def execute(self, command: str, deadline: float, running: Running, channel_timeout: float) -> CommandResult:
-        """Run the command to its end or to `deadline` (of `time.monotonic`).
+    def execute(
+        self, command: str, deadline: float, running: Running, channel_timeout: float, given: str | None = None
+    ) -> CommandResult:
+        """Run the command to its end or to `deadline` (of `time.monotonic`); `given` is its standard input.
 
         Raises StaleConnection where nothing was sent, HostUnreachable where it did not come to its end.
         """
@@ -107,6 +109,9 @@ class SshConnection:
         try:
             running.sent = True
             channel.exec_command(command)
+            if given is not None:
+                channel.sendall(given.encode())
+                channel.shutdown_write()
             stdout, stderr = self._drain(channel, deadline, running)
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise self._cut(command, error) from error

@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from graph.records import Resource
-from tools.clients.host import CommandResult, Hosts, HostUnreachable, place
+from tools.clients.host import CommandResult, FeedingHosts, Hosts, HostUnreachable, place
 from tools.clients.local import LocalHosts
 from tools.clients.recording import Recorder
 from tools.clients.ssh import SshHosts
@@ -36,6 +36,14 @@ class TransportHosts:
         transport = self._of(resource)
         await self._recorder.sent(place(resource), command)
         return await transport.run(resource, command, timeout)
+
+    async def feed(self, resource: Resource, command: str, given: str, timeout: float = 10.0) -> CommandResult:
+        """See FeedingHosts.feed. The command is put on record first; what it is given is not."""
+        transport = self._of(resource)
+        if not isinstance(transport, FeedingHosts):
+            raise HostUnreachable(f"{resource.key}: its transport can give a command nothing to read", "no_route")
+        await self._recorder.sent(place(resource), command)
+        return await transport.feed(resource, command, given, timeout)
 
     async def answers(self, resource: Resource, timeout: float = 2.0) -> bool:
         """Whether the resource's host greets within `timeout` seconds."""

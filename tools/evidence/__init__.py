@@ -8,6 +8,7 @@ from typing import Protocol
 from graph.ports import EvidenceSource
 from tools.evidence.changes import ChangesSource
 from tools.evidence.context import EvidenceContext, History
+from tools.evidence.database import DatabaseSource
 from tools.evidence.dmesg import DmesgSource
 from tools.evidence.health import HealthSource
 from tools.evidence.host import HostSource
@@ -15,6 +16,7 @@ from tools.evidence.journal import JournalSource
 from tools.evidence.metrics import MetricsSource
 from tools.evidence.ports import PortsSource
 from tools.evidence.provider import ProviderSource
+from tools.evidence.replication import ReplicationSource
 from tools.evidence.units import UnitsSource
 
 
@@ -36,6 +38,8 @@ SOURCES: tuple[SourceFactory, ...] = (
     ProviderSource,
     HealthSource,
     ChangesSource,
+    DatabaseSource,
+    ReplicationSource,
 )
 
 

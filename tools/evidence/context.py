@@ -8,6 +8,7 @@ from typing import Protocol
 
 from graph.ports import Clock, HealthChecks, PermanentError
 from graph.records import Incident, Resource
+from tools.clients.databases.database import Databases
 from tools.clients.host import CommandResult, Hosts
 from tools.clients.prometheus import PrometheusClient
 from tools.clients.providers.provider import Provider
@@ -43,6 +44,8 @@ class EvidenceContext:
     history: History | None = None
     inventory: Mapping[str, Resource] = field(default_factory=dict)
     """Every declared resource by its key."""
+    databases: Databases = field(default_factory=dict)
+    """Clients of database servers by engine."""
 
 
 def resource_of(incident: Incident) -> Resource:

@@ -1,0 +1,204 @@
+"""A real PostgreSQL primary and its streaming replica on loopback ports, for tests; run as a user without privileges.
+
+PostgreSQL refuses to run as root, so root runs it as `postgres`. Each test session has its own pair.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from graph.records import Resource
+from graph.resources import Database, Replication
+from tests.tools.sshd import free_port
+
+_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+BIN = next((folder for folder in _FOLDERS if (folder / "initdb").exists()), None)
+PASSWORD = "s3cret-of-the-pair"
+SLOT = "rep1"
+
+
+@dataclass
+class Server:
+    """One server of the pair, with its files in `data`."""
+
+    data: Path
+    port: int
+
+    def sql(self, statement: str, check: bool = True) -> str:
+        """What psql prints for it, as superuser. Not through the product."""
+        command = [
+            "psql",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-U",
+            "postgres",
+            "-d",
+            "postgres",
+            "-Atqc",
+            statement,
+        ]
+        done = as_postgres(command, check=check)
+        return done.stdout.strip()
+
+    def start(self) -> None:
+        log = self.data.with_suffix(".log")
+        as_postgres([str(_bin() / "pg_ctl"), "-D", str(self.data), "-l", str(log), "-w", "-t", "30", "start"])
+
+    def stop(self, mode: str = "fast") -> None:
+        command = [str(_bin() / "pg_ctl"), "-D", str(self.data), "-m", mode, "-w", "-t", "20", "stop"]
+        as_postgres(command, check=False)
+
+
+@dataclass
+class Pair:
+    """The pair and how our resources name it."""
+
+    folder: Path
+    primary: Server
+    replica: Server
+
+    def resource(self, name: str) -> Resource:
+        """`db-1` is the primary, `db-2` the replica."""
+        server, role = (self.primary, "primary") if name == "db-1" else (self.replica, "replica")
+        return Resource(
+            id=name,
+            kind="Database",
+            address="127.0.0.1",
+            transport="local",
+            services=("postgresql",),
+            database=Database.model_validate(
+                {
+                    "engine": "postgresql",
+                    "cluster": "orders",
+                    "role": role,
+                    "port": server.port,
+                    "password_file": str(self.folder / "password"),
+                    "peers": ("db-2",) if name == "db-1" else ("db-1",),
+                    "data_dir": str(server.data),
+                    "os_user": owner(),
+                    "replication": Replication(
+                        user="replicator", password_file=str(self.folder / "password"), slot=SLOT
+                    ),
+                    "max_lag_seconds": 5,
+                }
+            ),
+        )
+
+    @property
+    def inventory(self) -> dict[str, Resource]:
+        return {f"Database/{name}": self.resource(name) for name in ("db-1", "db-2")}
+
+    def load(self, rows: int = 2000) -> None:
+        self.primary.sql(f"insert into t select generate_series(1, {rows})")
+
+    def caught_up(self, seconds: float = 15.0) -> bool:
+        """Whether the replica shows what the primary has, within this time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            count = self.primary.sql("select count(*) from t")
+            if self.replica.sql("select count(*) from t", check=False) == count:
+                return True
+            time.sleep(0.1)
+        return False
+
+
+def owner() -> str:
+    """Who runs the servers."""
+    return "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+
+
+def as_postgres(command: list[str], check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run it as who owns the servers."""
+    if os.geteuid() == 0:
+        command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
+    # pg_ctl leaves the server behind with our pipes open: its words go to files.
+    environment = {"PATH": os.environ.get("PATH", ""), "HOME": "/tmp", "LC_ALL": "C", "PGPASSWORD": PASSWORD}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd="/tmp"
+    ) as process:
+        if command[-1] in ("start", "restart"):
+            process.wait(timeout=60)
+            out, err = "", ""
+        else:
+            out, err = process.communicate(timeout=60)
+    if check and process.returncode:
+        raise RuntimeError(f"{command[:8]} ended with {process.returncode}: {err}")
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _bin() -> Path:
+    if BIN is None:
+        pytest.skip("no PostgreSQL server here: install postgresql")
+    return BIN
+
+
+@contextmanager
+def running_pair(folder: Path) -> Iterator[Pair]:
+    """Both up and in step. Skips where there is no PostgreSQL to run."""
+    _bin()
+    if os.geteuid() == 0:
+        try:
+            account = pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("root needs a user `postgres` to run PostgreSQL as")
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        for above in folder.parents[:-2]:
+            above.chmod(above.stat().st_mode | 0o011) if above.stat().st_uid == os.geteuid() else None
+    folder.mkdir(parents=True, exist_ok=True)
+    pair = Pair(folder, Server(folder / "pri", free_port()), Server(folder / "rep", free_port()))
+    (folder / "password").write_text(PASSWORD + "\n")
+    (folder / "password").chmod(0o644)
+    try:
+        make_primary(pair.primary, folder)
+        make_replica(pair)
+        yield pair
+    finally:
+        for server in (pair.replica, pair.primary):
+            server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_primary(server: Server, folder: Path) -> None:
+    """A new, running primary with a table, the healer's user, the replicas' user and a slot."""
+    as_postgres([str(_bin() / "initdb"), "-D", str(server.data), "-A", "scram-sha-256", "-U", "postgres", "-N",
+                 f"--pwfile={folder / 'password'}"])  # fmt: skip
+    settings = (
+        f"listen_addresses='127.0.0.1'\nport={server.port}\nunix_socket_directories=''\nfsync=off\n"
+        "wal_keep_size=0\nmax_wal_size=64MB\nmin_wal_size=32MB\nmax_connections=12\nwal_receiver_status_interval=1\n"
+        "wal_retrieve_retry_interval=500ms\nmax_slot_wal_keep_size=-1\n"
+    )
+    with (server.data / "postgresql.conf").open("a") as file:
+        file.write(settings)
+    server.start()
+    for statement in (
+        f"create role selfheal superuser login password '{PASSWORD}'",
+        f"create role replicator replication login password '{PASSWORD}'",
+        "create table t (i int)",
+        f"select pg_create_physical_replication_slot('{SLOT}')",
+    ):
+        server.sql(statement)
+
+
+def make_replica(pair: Pair) -> None:
+    """A new, running replica of the pair's primary."""
+    shutil.rmtree(pair.replica.data, ignore_errors=True)
+    as_postgres(
+        [str(_bin() / "pg_basebackup"), "-D", str(pair.replica.data), "-R", "-S", SLOT, "-X", "stream", "-c", "fast",
+         "-d", f"host=127.0.0.1 port={pair.primary.port} user=replicator application_name=db-2"]
+    )  # fmt: skip
+    with (pair.replica.data / "postgresql.conf").open("a") as file:
+        file.write(f"port={pair.replica.port}\n")
+    pair.replica.start()
