@@ -245,6 +245,8 @@ def _told(where: str, error: Exception, sent: bool) -> DatabaseError:
     said = str(error.args[1]) if len(error.args) > 1 else str(error)
     if code == CR.CR_CONN_HOST_ERROR or isinstance(error, OSError):
         return DatabaseUnreachable(f"{where}: {said}", _how_unreachable(error), sent)
+    if code in _LOST and "timed out" in said:
+        return DatabaseUnreachable(f"{where}: {said}", "timeout", sent)
     if code in _HOW:
         return DatabaseUnreachable(f"{where}: {said}", _HOW[code], sent and code in _LOST)
     if not sent:
