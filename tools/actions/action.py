@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from graph.kind import ActionSpec
 from graph.ports import ActionOutput, Clock, PermanentError, Probe
 from graph.records import PlanStep, Resource, Risk
+from tools.actions.claims import IN_MEMORY
 from tools.clients.databases.database import Databases
 from tools.clients.host import place as place
 from tools.clients.providers.provider import Provider
@@ -38,16 +39,25 @@ class NotAllowed(ValueError):
 
 @dataclass(frozen=True)
 class ActionContext:
-    """What actions are given. `marker_root` overrides where claims are kept on hosts (tests, unusual hosts)."""
+    """What actions are given. `marker_root` overrides where claims are kept on hosts (tests, unusual hosts), and
+    `marker_memory` where in memory they are decided (see `tools.actions.claims`)."""
 
     hosts: ReachableHosts
     clock: Clock
     providers: Mapping[str, Provider] = field(default_factory=dict)
     marker_root: str | None = None
+    marker_memory: tuple[str, ...] | None = None
     inventory: Mapping[str, Resource] = field(default_factory=dict)
     """Every declared resource by its key: how an action finds the peers and hosts that its target names."""
     databases: Databases = field(default_factory=dict)
     """Clients of database servers by engine."""
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """Folders in memory for claims: none of the usual ones where claims are kept elsewhere."""
+        if self.marker_memory is not None:
+            return self.marker_memory
+        return IN_MEMORY if self.marker_root is None else ()
 
     def provider(self, resource: Resource) -> Provider | None:
         """The provider of the resource's machine; None for hosts reached by SSH only.

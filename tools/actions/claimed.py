@@ -16,7 +16,7 @@ _TIMEOUT_STATUSES = (124, 137)
 
 async def run_claimed(context: ActionContext, resource: Resource, key: str, command: str, seconds: int) -> ActionOutput:
     """Claim `key` on the host and run `command` there for `seconds` at most. Raises HostUnreachable."""
-    line = claim_and_run(marker_root(resource, context.marker_root), key, command, seconds)
+    line = claim_and_run(marker_root(resource, context.marker_root), key, command, seconds, context.memory)
     result = await context.hosts.run(resource, line, seconds + _CLIENT_MARGIN_SECONDS)
     claim = parse(result.stdout)
     if claim is None:
@@ -47,7 +47,9 @@ def _remedy(said: str) -> str:
 
 async def claim_of(context: ActionContext, resource: Resource, key: str) -> Claim:
     """What became of `key` on the host. Raises HostUnreachable, also where the host's answer makes no sense."""
-    result = await context.hosts.run(resource, look_at_claim(marker_root(resource, context.marker_root), key))
+    result = await context.hosts.run(
+        resource, look_at_claim(marker_root(resource, context.marker_root), key, context.memory)
+    )
     claim = parse(result.stdout)
     if claim is None:
         raise HostUnreachable(
