@@ -5,13 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from tools.actions.action import Action, ActionContext
+from tools.actions.end_idle_sessions import EndIdleSessions
+from tools.actions.end_session import EndSession
 from tools.actions.hard_reboot import HardReboot
+from tools.actions.repoint_replica import RepointReplica
+from tools.actions.restart_replication import RestartReplication
 from tools.actions.restart_service import RestartService
 from tools.actions.soft_reboot import SoftReboot
 from tools.actions.start_instance import StartInstance
+from tools.actions.start_replication import StartReplication
 from tools.actions.start_service import StartService
 from tools.actions.wait import Wait
 
-CATALOG: tuple[type[Action[Any]], ...] = (RestartService, StartService, SoftReboot, HardReboot, StartInstance, Wait)
+CATALOG: tuple[type[Action[Any]], ...] = (
+    RestartService,
+    StartService,
+    SoftReboot,
+    HardReboot,
+    StartInstance,
+    Wait,
+    StartReplication,
+    RestartReplication,
+    RepointReplica,
+    EndSession,
+    EndIdleSessions,
+)
 
 __all__ = ("CATALOG", "Action", "ActionContext")

@@ -19,7 +19,8 @@ from tools.clients.databases.database import (
     declared_primary,
     peers_of,
 )
-from tools.clients.databases.mariadb_reading import MariaDbReplication
+from tools.clients.databases.mariadb_dialect import LOGGED
+from tools.clients.databases.mariadb_reading import MariaDbReplication, missing
 from tools.clients.host import HostUnreachable
 from tools.evidence.context import HOST_SECONDS, EvidenceContext, ago, line, raw_of, text_of, whole
 from tools.evidence.database import session_facts
@@ -37,6 +38,8 @@ class Member:
     replication: MariaDbReplication | None
     how: str = ""
     said: str = ""
+    logged: str = ""
+    """How far its own log goes, as a GTID position; of a primary of MariaDB only."""
 
 
 async def look_at_mariadb(context: EvidenceContext, resource: Resource) -> Finding:
@@ -56,6 +59,9 @@ async def look_at_mariadb(context: EvidenceContext, resource: Resource) -> Findi
         primary = declared_primary(resource, context.inventory)
         facts |= replica_facts(own.replication, resource, primary)
         words.insert(0, _of_replica(own.replication))
+        logged = next((other.logged for other in others if primary and other.resource.id == primary.id), "")
+        unreceived = missing(own.replication.received_gtid or own.replication.applied_gtid, logged) if logged else None
+        facts |= {} if unreceived is None else {"repl.unreceived": unreceived}
         if primary is not None and not own.replication.receiving:
             reached, said = await _reach(context, resource, primary)
             facts |= {} if reached is None else {"repl.primary_reachable": reached}
@@ -76,11 +82,13 @@ async def look_at_member(context: EvidenceContext, resource: Resource) -> Member
     try:
         status = await client.status(resource)
         replication = await client.replication(resource)
+        rows = await client.execute(resource, LOGGED) if status.role == "primary" and client.engine == "mariadb" else ()
     except DatabaseUnreachable as error:
         return Member(resource, None, None, error.how, str(error))
     except DatabaseError as error:
         return Member(resource, None, None, "refused_us", str(error))
-    return Member(resource, status, cast(MariaDbReplication | None, replication))
+    logged = str(rows[0]["logged"] or "") if rows else ""
+    return Member(resource, status, cast(MariaDbReplication | None, replication), logged=logged)
 
 
 def replica_facts(seen: MariaDbReplication, resource: Resource, primary: Resource | None) -> dict[str, FactValue]:

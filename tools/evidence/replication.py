@@ -9,11 +9,16 @@ from graph.records import Incident, Resource
 from graph.resources import Engine
 from tools.clients.databases.database import database_of
 from tools.evidence.context import EvidenceContext, resource_of
+from tools.evidence.mariadb_replication import look_at_mariadb
 from tools.evidence.postgres_replication import look_at_postgres
 
 Look = Callable[[EvidenceContext, Resource], Awaitable[Finding]]
 
-LOOKS: Mapping[Engine, Look] = {"postgresql": look_at_postgres}
+LOOKS: Mapping[Engine, Look] = {
+    "postgresql": look_at_postgres,
+    "mariadb": look_at_mariadb,
+    "mysql": look_at_mariadb,
+}
 
 
 class ReplicationSource:

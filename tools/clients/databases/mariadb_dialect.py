@@ -28,11 +28,14 @@ _VARIABLES = (
 )
 
 
-_STARTED = {
+STARTED: Mapping[Engine, str] = {
     # A query id is used once: a session that has done anything since is another one to us.
     "mariadb": "LEFT(CONCAT('#', p.query_id, ' ', p.host), 40)",
     "mysql": "LEFT(CONCAT(p.user, '@', p.host), 40)",
 }
+
+LOGGED = "SELECT @@GLOBAL.gtid_binlog_pos AS logged"
+"""How far a server's own log goes (MariaDB)."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def dialect_of(engine: Engine, server_version: str) -> Dialect:
             "mariadb",
             version,
             "SHOW REPLICA STATUS" if not version or version >= (10, 5, 1) else "SHOW SLAVE STATUS",
-            _SESSIONS.format(seconds="p.time_ms / 1000", started=_STARTED["mariadb"]),
+            _SESSIONS.format(seconds="p.time_ms / 1000", started=STARTED["mariadb"]),
             "SELECT @@GLOBAL.gtid_slave_pos AS applied, @@GLOBAL.gtid_binlog_pos AS logged, "
             "@@GLOBAL.server_id AS server_id",
         )
@@ -111,7 +114,7 @@ def dialect_of(engine: Engine, server_version: str) -> Dialect:
         "mysql",
         version,
         "SHOW REPLICA STATUS" if not version or version >= (8, 0, 22) else "SHOW SLAVE STATUS",
-        _SESSIONS.format(seconds="p.time", started=_STARTED["mysql"]),
+        _SESSIONS.format(seconds="p.time", started=STARTED["mysql"]),
         "SELECT @@GLOBAL.gtid_executed AS applied, @@GLOBAL.gtid_executed AS logged, @@GLOBAL.server_id AS server_id",
     )
 

@@ -6,6 +6,7 @@ Who blocks a replica's applying is only said where it is certain: a row lock, or
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,6 +25,9 @@ LOCK_PLUGIN = (
     "WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'"
 )
 LOCK_HOLDERS = "SELECT thread_id AS holding, lock_mode AS mode FROM information_schema.metadata_lock_info"
+
+PASSING_ERRORS = (1205, 1213)
+"""A lock not had in time, a deadlock: what was to be applied may well go through when tried again."""
 
 _APPLIERS = ("Slave_SQL", "Slave_worker")
 _NO_CLIENTS = ("Binlog Dump", "Binlog Dump GTID", "Daemon", *_APPLIERS, "Slave_IO")
@@ -55,6 +59,8 @@ class MariaDbReplication(ReplicationStatus):
     blocked_by: Session | None = None
     """Whose lock its applying waits for; None where nobody's, or where that is not certain."""
     waits_for_lock: bool = False
+    receiver_id: int | None = None
+    """The connection id of its receiver: another one after each start."""
 
     @property
     def all_applied(self) -> bool:
@@ -115,6 +121,7 @@ def replication_of(row: Row, positions: Row, sessions: Sequence[Row]) -> MariaDb
         received_gtid=str(row.get("Gtid_IO_Pos") or ""),
         applied_gtid=applied,
         own_writes=_logged_itself(str(positions["logged"] or ""), str(positions["server_id"])),
+        receiver_id=next((int(str(item["id"])) for item in sessions if item["command"] == "Slave_IO"), None),
         waits_for_lock=any(_waits(session) for session in sessions if session["command"] in _APPLIERS),
     )
 
@@ -175,3 +182,22 @@ def _longest(rows: Sequence[Row], by: str) -> Session | None:
         return None
     what = str(row["verb"] or "")[:20] if row["command"] != "Sleep" else "idle"
     return Session(int(str(row["id"])), str(row["started"]), str(row["user"]), float(str(row[by] or 0)), what)
+
+
+def missing(position: str, of: str) -> int | None:
+    """How many transactions of position `of` are not in `position`, by MariaDB's GTIDs (`domain-server-sequence`, with
+    commas between); None where one of them is no such position."""
+    mine, theirs = _by_domain(position), _by_domain(of)
+    if mine is None or theirs is None:
+        return None
+    return sum(max(0, sequence - mine.get(domain, 0)) for domain, sequence in theirs.items())
+
+
+def _by_domain(position: str) -> dict[str, int] | None:
+    found: dict[str, int] = {}
+    for part in filter(None, position.split(",")):
+        match = re.fullmatch(r"(\d+)-\d+-(\d+)", part.strip())
+        if match is None:
+            return None
+        found[match[1]] = max(int(match[2]), found.get(match[1], 0))
+    return found
