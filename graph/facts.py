@@ -16,7 +16,7 @@ _KEY = re.compile(r"^(?P<name>[a-z][a-z0-9_.]*)(?:\{(?P<labels>.*)\})?$", re.DOT
 _LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
-def fact_key(name: str, **labels: str) -> str:
+def fact_key(name: str, /, **labels: str) -> str:
     """The key of a fact: `fact_key("unit.state", unit="nginx")` → `unit.state{unit="nginx"}`."""
     if not labels:
         return name
@@ -70,21 +70,21 @@ class Facts:
                 found.append(Fact(name, value, evidence_id, labels))
         return cls(tuple(found))
 
-    def all(self, name: str, **labels: str) -> Iterator[Fact]:
+    def all(self, name: str, /, **labels: str) -> Iterator[Fact]:
         """Every fact of that name whose labels include these."""
         for fact in self.items:
             if fact.name == name and all(fact.labels.get(key) == value for key, value in labels.items()):
                 yield fact
 
-    def first(self, name: str, **labels: str) -> Fact | None:
+    def first(self, name: str, /, **labels: str) -> Fact | None:
         """The first such fact, or None."""
         return next(self.all(name, **labels), None)
 
-    def value(self, name: str, **labels: str) -> FactValue | None:
+    def value(self, name: str, /, **labels: str) -> FactValue | None:
         """The value of the first such fact, or None where nothing is known."""
         fact = self.first(name, **labels)
         return None if fact is None else fact.value
 
-    def where(self, name: str, value: FactValue, **labels: str) -> Iterator[Fact]:
+    def where(self, name: str, value: FactValue, /, **labels: str) -> Iterator[Fact]:
         """Every such fact that has this value."""
         return (fact for fact in self.all(name, **labels) if fact.value == value)

@@ -1,0 +1,290 @@
+"""The one command that measures who uses a host's CPU: two looks at /proc a second apart, in POSIX sh and awk.
+
+Sorting is done on the host, as a busy one may have thousands of processes. A process's name is hostile: it may hold
+line breaks and brackets. So each stat file is read whole, its fields are counted from behind the last bracket, and all
+but harmless bytes of the name become `?`, as they do wherever that name is compared (`SAFE_NAME`).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SAFE_NAME = "A-Za-z0-9 ._/:+@#=-"
+"""Bytes of a process's name that are kept, as a bracket expression's content; every other becomes `?`."""
+TOP_PROCESSES = 6
+TOP_UNITS = 5
+ASKED_UNITS = 3
+
+# Prints `p pid ppid ticks child-ticks start unit name` for each pid on stdin. The outermost service or scope of a
+# cgroup's path is what systemd knows and could stop; what is nested below it is the service's own affair.
+_LOOK = r"""
+function unit_of(pid,    file, row, path, n, parts, i) {
+  file = "/proc/" pid "/cgroup"; path = ""
+  while ((getline row < file) > 0)
+    if (row ~ /^[0-9]+:name=systemd:/ || (row ~ /^0::/ && path == "")) { path = row; sub(/^[0-9]+:[^:]*:/, "", path) }
+  close(file); n = split(path, parts, "/")
+  for (i = 1; i <= n; i++) if (parts[i] ~ /^[A-Za-z0-9_@:.\\-]+\.(service|scope)$/) return parts[i]
+  return "-"
+}
+{
+  file = "/proc/" $1 "/stat"; whole = ""
+  while ((getline row < file) > 0) whole = whole " " row
+  close(file)
+  if (whole == "") next
+  name = whole; sub(/^[^(]*\(/, "", name); sub(/\)[^)]*$/, "", name); gsub(/[^SAFE]/, "?", name)
+  rest = whole; sub(/.*\) /, "", rest); split(rest, f, " ")
+  print "p", $1, f[2], f[12] + f[13], f[14] + f[15], f[20], (units ? unit_of($1) : "-"), substr(name, 1, 64)
+}
+""".replace("SAFE", SAFE_NAME.replace("/", r"\/"))
+
+# Reads two looks with `==` between them. What a parent has of its ended children counts as its own, less what they had
+# been seen to use themselves. Our own processes are left out.
+_COMPARE = r"""
+function ours(pid,    n) {
+  for (n = 0; n < 64 && pid > 1; n++) { if (pid == me) return 1; pid = parent[pid] }
+  return 0
+}
+/^==$/ { second = 1; next }
+!second { was[$2] = $6; own[$2] = $4; kids[$2] = $5; by[$2] = $3; next }
+{
+  here[$2] = $6; parent[$2] = $3; used[$2] = $4; reaped[$2] = $5; unit[$2] = $7
+  row = $0; for (i = 0; i < 7; i++) sub(/^[^ ]* /, "", row); name[$2] = row
+}
+END {
+  for (pid in was) if (here[pid] != was[pid]) gone[by[pid]] += own[pid] + kids[pid]
+  for (pid in here) {
+    if (ours(pid)) continue
+    total++
+    old = (was[pid] == here[pid])
+    delta = used[pid] - (old ? own[pid] : 0)
+    if (old) { late = reaped[pid] - kids[pid] - gone[pid]; if (late > 0) delta += late }
+    ticks[pid] = delta
+    if (unit[pid] != "-") { sum[unit[pid]] += delta; count[unit[pid]]++; if (!old) born[unit[pid]]++ }
+  }
+  print "total", total
+  for (n = 0; n < TOP_P; n++) {
+    best = ""; for (pid in ticks) if (ticks[pid] > 0 && (best == "" || ticks[pid] > ticks[best])) best = pid
+    if (best == "") break
+    uid = ""; file = "/proc/" best "/status"
+    while ((getline row < file) > 0) if (row ~ /^Uid:/) { split(row, f, " "); uid = f[3] }
+    close(file)
+    print "process", best, parent[best], here[best], ticks[best], unit[best], (uid == "" ? "-" : uid), name[best]
+    delete ticks[best]
+  }
+  for (n = 0; n < TOP_U; n++) {
+    best = ""; for (u in sum) if (best == "" || sum[u] > sum[best]) best = u
+    if (best == "") break
+    print "unit", best, sum[best], count[best], born[best] + 0
+    delete sum[best]
+  }
+}
+""".replace("TOP_P", str(TOP_PROCESSES)).replace("TOP_U", str(TOP_UNITS))
+
+_FIGURES = (
+    "echo clock $(cat /proc/uptime); grep -E '^(cpu|processes)' /proc/stat; grep '^Tcp: [0-9]' /proc/net/snmp; "
+    "for file in /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat /sys/fs/cgroup/cpu,cpuacct/cpu.stat; do "
+    "[ -r $file ] && { cat $file; break; }; done; echo last $(sh -c 'echo $$')"
+)
+_ASK_SYSTEMD = (
+    f"top=$(printf '%s\\n' \"$out\" | awk '/^unit / && n++ < {ASKED_UNITS} {{ print $2 }}'); [ -z \"$top\" ] || "
+    "systemctl show --no-pager -p Id,MainPID,Transient -- $top 2>/dev/null"
+)
+
+
+def sampling_command() -> str:
+    """The command. Changes nothing; its answer is for `parse_sample`."""
+
+    def look(units: int) -> str:
+        return f"$(printf '%s\\n' /proc/[0-9]* | cut -c7- | awk -v units={units} {shlex.quote(_LOOK)})"
+
+    return (
+        f"LC_ALL=C; export LC_ALL; getconf CLK_TCK || echo 100; cat /proc/loadavg; {_FIGURES}; "
+        f"before={look(0)}; sleep 1; echo --; {_FIGURES}; after={look(1)}; "
+        f'out=$(printf \'%s\\n\' "$before" == "$after" | awk -v me=$$ {shlex.quote(_COMPARE)}); '
+        f"echo --; printf '%s\\n' \"$out\"; echo --; {_ASK_SYSTEMD}"
+    )
+
+
+# -- its answer ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that used CPU. `started` is in ticks since the machine's boot; `percent` of all the host's CPU."""
+
+    pid: int
+    parent: int
+    started: int
+    percent: float
+    unit: str | None
+    uid: int | None
+    name: str
+
+
+@dataclass(frozen=True)
+class UnitUse:
+    """A unit's processes together. `born` began within the second between the looks and were still there."""
+
+    unit: str
+    percent: float
+    tasks: int
+    born: int
+    main_pid: int | None = None
+    transient: bool | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A host's CPU over about a second. None for what the host does not tell."""
+
+    busy_percent: float | None = None
+    steal_percent: float | None = None
+    throttled_percent: float | None = None
+    """Of the periods of the host's own quota, those in which it was used up."""
+    cpus: int = 0
+    load1: float | None = None
+    total_processes: int | None = None
+    forks_per_s: float | None = None
+    """Processes and threads that began."""
+    connections_per_s: float | None = None
+    """TCP connections that were accepted."""
+    segments_per_s: float | None = None
+    """TCP segments that came in."""
+    uptime: float | None = None
+    tick: int = 100
+    processes: tuple[Process, ...] = ()
+    units: tuple[UnitUse, ...] = ()
+
+    def age_of(self, process: Process) -> float | None:
+        """Seconds since the process began, where the host's clock can tell."""
+        if self.uptime is None:
+            return None
+        age = self.uptime - process.started / self.tick
+        return age if age >= 0 else None
+
+
+@dataclass
+class _Figures:
+    """One look at the machine's counters."""
+
+    clock: float | None = None
+    cpu: tuple[int, ...] = ()
+    cpus: int = 0
+    numbers: dict[str, int] = field(default_factory=dict)
+
+
+_OWN_FORKS = 11
+"""What the command itself begins between its two looks, about."""
+
+
+def parse_sample(output: str) -> Sample | None:
+    """What `sampling_command` gave, or None where that is not what it should be."""
+    parts = output.split("\n--\n")
+    if len(parts) < 4:
+        return None
+    head, _, first = parts[0].partition("\n")
+    load, _, first = first.partition("\n")
+    tick = int(head) if head.strip().isdigit() else 100
+    before, after = _figures(first), _figures(parts[1])
+    seconds = (after.clock or 0) - (before.clock or 0)
+    if seconds <= 0 or not after.cpu or len(after.cpu) != len(before.cpu):
+        return None
+    cpus = after.cpus or 1
+    share = 100 / (seconds * tick * cpus)
+    total, processes, units = _users(parts[2], share, _shown(parts[3]))
+    first_word = load.split(" ")[0]
+    return Sample(
+        **_cpu_shares(before.cpu, after.cpu),
+        throttled_percent=_throttled(before.numbers, after.numbers),
+        cpus=cpus,
+        load1=float(first_word) if re.fullmatch(r"\d+\.\d+", first_word) else None,
+        total_processes=total,
+        forks_per_s=_forks(before.numbers, after.numbers, seconds),
+        connections_per_s=_rate("passive", before.numbers, after.numbers, seconds),
+        segments_per_s=_rate("segments", before.numbers, after.numbers, seconds),
+        uptime=after.clock,
+        tick=tick,
+        processes=processes,
+        units=units,
+    )
+
+
+def _figures(text: str) -> _Figures:
+    found = _Figures()
+    for row in text.splitlines():
+        words = row.split()
+        numbers = [int(word) for word in words[1:] if word.isdigit()]
+        if words[:1] == ["clock"] and len(words) > 1 and re.fullmatch(r"[\d.]+", words[1]):
+            found.clock = float(words[1])
+        elif words[:1] == ["cpu"]:
+            found.cpu = tuple(numbers)
+        elif words and re.fullmatch(r"cpu\d+", words[0]):
+            found.cpus += 1
+        elif words[:1] == ["Tcp:"] and len(words) > 10 and words[6].isdigit() and words[10].isdigit():
+            found.numbers |= {"passive": int(words[6]), "segments": int(words[10])}
+        elif len(words) == 2 and words[1].isdigit():
+            found.numbers[words[0]] = int(words[1])
+    return found
+
+
+def _cpu_shares(before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, float | None]:
+    """Fields as in proc_stat(5): user nice system idle iowait irq softirq steal, then guests, which user includes."""
+    spent = [max(0, new - old) for old, new in zip(before[:8], after[:8], strict=True)]
+    whole = sum(spent)
+    if not whole or len(spent) < 5:
+        return {"busy_percent": None, "steal_percent": None}
+    steal = spent[7] if len(spent) > 7 else 0
+    busy = whole - spent[3] - spent[4] - steal
+    return {"busy_percent": round(100 * busy / whole, 1), "steal_percent": round(100 * steal / whole, 1)}
+
+
+def _throttled(before: Mapping[str, int], after: Mapping[str, int]) -> float | None:
+    periods = after.get("nr_periods", 0) - before.get("nr_periods", 0)
+    if periods <= 0 or "nr_throttled" not in before:
+        return None
+    return round(100 * (after.get("nr_throttled", 0) - before["nr_throttled"]) / periods, 1)
+
+
+def _forks(before: Mapping[str, int], after: Mapping[str, int], seconds: float) -> float | None:
+    """By the pids given out, which are the host's own; by the kernel's counter, which containers share, where pids
+    have come round to their beginning."""
+    grown = after.get("last", 0) - before.get("last", 0)
+    if grown <= 0:
+        return _rate("processes", before, after, seconds)
+    return round(max(0, grown - _OWN_FORKS) / seconds, 1)
+
+
+def _rate(name: str, before: Mapping[str, int], after: Mapping[str, int], seconds: float) -> float | None:
+    if name not in before or name not in after:
+        return None
+    return round(max(0, after[name] - before[name]) / seconds, 1)
+
+
+def _users(
+    text: str, share: float, shown: Mapping[str, Mapping[str, str]]
+) -> tuple[int | None, tuple[Process, ...], tuple[UnitUse, ...]]:
+    total, processes, units = None, [], []
+    for row in text.splitlines():
+        words = row.split(" ", 7)
+        if words[0] == "process" and len(words) == 8 and all(word.isdigit() for word in words[1:5]):
+            pid, parent, started, ticks = map(int, words[1:5])
+            unit, uid = None if words[5] == "-" else words[5], int(words[6]) if words[6].isdigit() else None
+            processes.append(Process(pid, parent, started, round(ticks * share, 1), unit, uid, words[7]))
+        elif words[0] == "unit" and len(words) == 5 and all(word.isdigit() for word in words[2:5]):
+            ticks, tasks, born = map(int, words[2:5])
+            said = shown.get(words[1], {})
+            main, transient = said.get("MainPID", ""), said.get("Transient")
+            units.append(UnitUse(words[1], round(ticks * share, 1), tasks, born,
+                                 int(main) if main.isdigit() else None,
+                                 None if transient is None else transient == "yes"))  # fmt: skip
+        elif words[0] == "total" and words[-1].isdigit():
+            total = int(words[-1])
+    return total, tuple(processes), tuple(units)
+
+
+def _shown(text: str) -> dict[str, dict[str, str]]:
+    blocks = (dict(row.partition("=")[::2] for row in block.splitlines()) for block in re.split(r"\n\s*\n", text))
+    return {block["Id"]: block for block in blocks if "Id" in block}
