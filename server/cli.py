@@ -14,6 +14,7 @@ from server.commands import incidents, policies
 from server.commands.common import Common, ConfigOption, err
 from server.commands.doctor import doctor
 from server.commands.heal import heal
+from server.commands.rules import rules
 from server.commands.serve import serve
 from server.lock import Locked
 from server.settings_errors import ConfigError
@@ -34,7 +35,7 @@ def make_app(extra: Sequence[EntryPoint] = ()) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command in (serve, heal, doctor, *_DECISIONS):
+    for command in (serve, heal, doctor, rules, *_DECISIONS):
         app.command()(command)
     app.add_typer(incidents.app, name="incidents")
     app.add_typer(policies.app, name="policies")
