@@ -8,6 +8,7 @@ from tools.actions.action import Action, ActionContext
 from tools.actions.end_idle_sessions import EndIdleSessions
 from tools.actions.end_session import EndSession
 from tools.actions.hard_reboot import HardReboot
+from tools.actions.rebuild_mariadb import RebuildMariaDb, RestoreReplicaData
 from tools.actions.repoint_replica import RepointReplica
 from tools.actions.restart_replication import RestartReplication
 from tools.actions.restart_service import RestartService
@@ -15,6 +16,9 @@ from tools.actions.soft_reboot import SoftReboot
 from tools.actions.start_instance import StartInstance
 from tools.actions.start_replication import StartReplication
 from tools.actions.start_service import StartService
+from tools.actions.start_unit import StartUnit
+from tools.actions.stop_process import StopProcess
+from tools.actions.stop_unit import StopUnit
 from tools.actions.wait import Wait
 
 CATALOG: tuple[type[Action[Any]], ...] = (
@@ -24,11 +28,16 @@ CATALOG: tuple[type[Action[Any]], ...] = (
     HardReboot,
     StartInstance,
     Wait,
+    StopUnit,
+    StopProcess,
+    StartUnit,
     StartReplication,
     RestartReplication,
     RepointReplica,
     EndSession,
     EndIdleSessions,
+    RebuildMariaDb,
+    RestoreReplicaData,
 )
 
 __all__ = ("CATALOG", "Action", "ActionContext")

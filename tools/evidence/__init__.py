@@ -15,6 +15,7 @@ from tools.evidence.host import HostSource
 from tools.evidence.journal import JournalSource
 from tools.evidence.metrics import MetricsSource
 from tools.evidence.ports import PortsSource
+from tools.evidence.processes import ProcessesSource
 from tools.evidence.provider import ProviderSource
 from tools.evidence.replication import ReplicationSource
 from tools.evidence.units import UnitsSource
@@ -34,6 +35,7 @@ SOURCES: tuple[SourceFactory, ...] = (
     JournalSource,
     DmesgSource,
     PortsSource,
+    ProcessesSource,
     MetricsSource,
     ProviderSource,
     HealthSource,

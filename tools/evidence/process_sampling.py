@@ -12,8 +12,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SAFE_NAME = "A-Za-z0-9 ._/:+@#=-"
-"""Bytes of a process's name that are kept, as a bracket expression's content; every other becomes `?`."""
+from tools.process_names import SAFE_NAME
+
 TOP_PROCESSES = 6
 TOP_UNITS = 5
 ASKED_UNITS = 3
@@ -35,6 +35,7 @@ function unit_of(pid,    file, row, path, n, parts, i) {
   close(file)
   if (whole == "") next
   name = whole; sub(/^[^(]*\(/, "", name); sub(/\)[^)]*$/, "", name); gsub(/[^SAFE]/, "?", name)
+  if (name == "") name = "?"
   rest = whole; sub(/.*\) /, "", rest); split(rest, f, " ")
   print "p", $1, f[2], f[12] + f[13], f[14] + f[15], f[20], (units ? unit_of($1) : "-"), substr(name, 1, 64)
 }
