@@ -19,6 +19,8 @@ ACTIONS: tuple[str, ...] = (
     "repoint_replica",
     "end_session",
     "end_idle_sessions",
+    "rebuild_mariadb_replica",
+    "restore_replica_data",
 )
 
 ENGINES = ("mariadb", "mysql")
@@ -226,6 +228,19 @@ def _repoint(resource: Resource, target: str | None, facts: Facts) -> tuple[Plan
     return (step,)
 
 
+def _rebuild(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+    primary = facts.value("repl.primary")
+    if not isinstance(primary, str) or resource.transport == "none":
+        return ()
+    rebuild = PlanStep(
+        action="rebuild_mariadb_replica",
+        params={"primary": primary},
+        why="its data is no longer its primary's, and what it lacks can't be had otherwise",
+        expect="it has its primary's data",
+    )
+    return (rebuild, *_repoint(resource, target, facts))
+
+
 def _end_blocker(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
     pid, started = facts.value("repl.blocker_pid"), facts.value("repl.blocker_started")
     if not isinstance(pid, int) or not isinstance(started, str):
@@ -254,7 +269,12 @@ RESTART = Remedy("restart_replication", "stop and start replication", _restart, 
 REPOINT = Remedy("repoint_replica", "set the declared source again", _repoint, ("repoint_replica",))
 END_BLOCKER = Remedy("end_session", "end the session that holds the lock", _end_blocker, ("end_session",))
 END_IDLE = Remedy("end_idle_sessions", "end sessions idle inside a transaction", _end_idle, ("end_idle_sessions",))
-REBUILD: tuple[Remedy, ...] = ()
+REBUILD = Remedy(
+    "rebuild_replica",
+    "copy the primary afresh, and follow it from there",
+    _rebuild,
+    ("rebuild_mariadb_replica", "repoint_replica"),
+)
 
 
 def _mine(cause: Cause) -> Cause:
@@ -311,7 +331,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "applying stopped on an event that can't be applied: the replica differs from its primary",
             "replication_lag",
             applier_failed,
-            REBUILD,
+            (REBUILD,),
             human_must="rebuild the replica; skipping the event would hide that its data differs",
         ),
         Cause(
@@ -319,7 +339,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "the primary no longer has the log the replica needs",
             "replication_lag",
             binlog_lost,
-            REBUILD,
+            (REBUILD,),
             human_must="rebuild the replica: what it lacks is gone",
         ),
         Cause(

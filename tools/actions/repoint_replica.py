@@ -14,6 +14,7 @@ from tools.actions.action import NotAllowed, Params
 from tools.actions.on_database import client_of, unfit_primary
 from tools.actions.on_mariadb import DEADLINE_SECONDS, OnMariaDbReplica, orders_of, shown
 from tools.clients.databases.database import database_of, peers_of, read_password
+from tools.clients.databases.mariadb_dialect import APPLIED
 from tools.clients.databases.mariadb_reading import MariaDbReplication
 
 
@@ -63,12 +64,12 @@ class RepointReplica(OnMariaDbReplica[RepointParams]):
         # a file that can't be read is told before anything is stopped
         if read_password(database_of(resource).replication.password_file) is None:
             return f"{resource.key} declares no database.replication.password_file: it could not log in to its source"
-        if seen is None:
-            return None
-        if seen.receiving and seen.source_host == source.address:
+        if seen is not None and seen.receiving and seen.source_host == source.address:
             return f"it follows {source.id} already: {shown(seen)}"
-        if database_of(resource).engine == "mariadb" and not seen.applied_gtid:
-            return "it has no GTID position: where to go on would be guessed"
+        if database_of(resource).engine == "mariadb":
+            (row,) = await client_of(self.context, resource).execute(resource, APPLIED)
+            if not row["applied"]:
+                return "it has no GTID position: where to go on would be guessed"
         return None
 
     def effect(self, seen: MariaDbReplication, params: RepointParams, baseline: Mapping[str, Any]) -> Probe:

@@ -84,5 +84,8 @@ class ServiceManager(Protocol):
 
     def start_command(self, unit: str) -> str: ...
 
+    def stop_command(self, unit: str) -> str:
+        """Succeeds where it is stopped already."""
+
     def logs_command(self, unit: str, lines: int) -> str:
         """The unit's last lines, oldest first. Changes nothing."""

@@ -86,6 +86,11 @@ class Supervisord:
         """Start; fails where it runs already."""
         return f"{self._ctl} start {self._guard.word(unit)}"
 
+    def stop_command(self, unit: str) -> str:
+        """Stop it; one that does not run is found out by its status, as stopping it fails."""
+        word = self._guard.word(unit)
+        return f"{{ {self._ctl} stop {word} || {self._ctl} status {word} | grep -Eq 'STOPPED|EXITED|FATAL'; }}"
+
     def logs_command(self, unit: str, lines: int) -> str:
         """The end of the program's stdout, of its stderr, and what supervisord says of it."""
         word, count = self._guard.word(unit), int(lines)

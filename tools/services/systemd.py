@@ -73,6 +73,10 @@ class Systemd:
         """Start, also a unit that has hit its start limit."""
         return self._change("start", unit)
 
+    def stop_command(self, unit: str) -> str:
+        """Stop it and wait until it has."""
+        return f"{self._sudo}systemctl stop {self._guard.word(unit)}"
+
     def logs_command(self, unit: str, lines: int) -> str:
         """The unit's journal. Empty for a user who may not read it."""
         return f"journalctl --no-pager -q -o short-iso -n {int(lines)} -u {self._guard.word(unit)}"

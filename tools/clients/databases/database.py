@@ -158,7 +158,9 @@ def declared_primary(resource: Resource, inventory: Mapping[str, Resource]) -> R
 def database_place(resource: Resource, name: str = "") -> str:
     """Where statements go, as shown before them: `postgresql://selfheal@10.0.0.7:5432/postgres`."""
     database = database_of(resource)
-    return f"{database.engine}://{database.user}@{resource.address}:{database.port}/{name or database.name}"
+    # Only a session of PostgreSQL belongs to one database.
+    path = f"/{name or database.name}" if database.engine == "postgresql" else ""
+    return f"{database.engine}://{database.user}@{resource.address}:{database.port}{path}"
 
 
 def read_password(password_file: str | None) -> str | None:

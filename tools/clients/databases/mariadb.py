@@ -98,7 +98,7 @@ class MariaDbClient:
             counters = await self._ask(server, COUNTERS)
             sessions = await self._ask(server, server.dialect.sessions)
             followed = await self._ask(server, server.dialect.replica_status)
-        return status_of(variables, counters, sessions, server.own_id, bool(followed and followed[0]["Master_Host"]))
+        return status_of(variables, counters, sessions, server.own_id, bool(followed))
 
     async def replication(self, resource: Resource) -> MariaDbReplication | None:
         """See DatabaseClient.replication. Looks for who blocks its applying, where that waits for a lock."""

@@ -34,6 +34,8 @@ STARTED: Mapping[Engine, str] = {
     "mysql": "LEFT(CONCAT(p.user, '@', p.host), 40)",
 }
 
+APPLIED = "SELECT @@GLOBAL.gtid_slave_pos AS applied"
+"""How far a replica has applied (MariaDB)."""
 LOGGED = "SELECT @@GLOBAL.gtid_binlog_pos AS logged"
 """How far a server's own log goes (MariaDB)."""
 
