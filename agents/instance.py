@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from agents.causes import service
+from agents.causes import disk, service
 from agents.causes.nothing import nothing_wrong
 from graph.kind import ResourceKind
-
 
 INSTANCE = ResourceKind(
     name="Instance",
     summary="a host with services on it",
     issue_types=("service_down", "disk_full", "high_cpu", "connection_timeout", "unknown"),
-    sources=("host", "units", "journal", "dmesg", "ports", "processes", "metrics", "provider", "health", "changes"),
+    sources=(
+        "host",
+        "units",
+        "journal",
+        "dmesg",
+        "ports",
+        "processes",
+        "disk",
+        "metrics",
+        "provider",
+        "health",
+        "changes",
+    ),
     actions=(
         "restart_service",
         "start_service",
@@ -22,7 +33,15 @@ INSTANCE = ResourceKind(
         "stop_unit",
         "stop_process",
         "start_unit",
+        "clean_logs",
+        "rotate_logs",
+        "vacuum_journal",
+        "clean_package_cache",
+        "clean_tmp",
+        "remove_core_dumps",
+        "restart_holder",
+        "expand_volume",
     ),
     no_fault=nothing_wrong,
-    causes=service.CAUSES,
+    causes=(*service.CAUSES, *disk.CAUSES),
 )

@@ -100,6 +100,8 @@ class Cleanup(Record):
     journal_keep_mib: int = Field(default=64, ge=8)
     min_age_minutes: int = Field(default=60, ge=0)
     """Files touched since are left alone."""
+    restart_units: tuple[str, ...] = ()
+    """Units besides the resource's services that may be restarted where they hold deleted files open."""
 
     @field_validator("log_roots", "tmp_roots", "core_roots")
     @classmethod

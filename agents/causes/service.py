@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from agents.causes.freeing import CLEANING, full_mounts, make_it_larger, make_room
 from graph.facts import Fact, Facts
 from graph.kind import Cause, Match, Remedy
 from graph.records import PlanStep, Resource
@@ -70,7 +71,15 @@ def port_taken(facts: Facts, resource: Resource) -> Match | None:
 
 
 def no_space_left(facts: Facts, resource: Resource) -> Match | None:
-    return _failed_with(facts, "journal.no_space", 0.96, "fails because the disk beneath it is full")
+    """By its own words, or as it is down while nothing can be written."""
+    full = list(full_mounts(facts))
+    if match := _failed_with(facts, "journal.no_space", 0.96, "fails because the disk beneath it is full"):
+        return Match(match.score, [*match.cites, *full], match.summary, match.target)
+    for state in _troubled_units(facts) if full else ():
+        unit, mount = state.labels["unit"], full[0].labels["mount"]
+        if signs := _crashes(facts, unit):
+            return Match(0.93, [state, *signs, *full], f"{unit} fails while {mount} is full to the last byte", unit)
+    return None
 
 
 def oom_killed(facts: Facts, resource: Resource) -> Match | None:
@@ -200,11 +209,34 @@ def _start_instance(resource: Resource, target: str | None, facts: Facts) -> tup
     return _then_wait("start_instance", "the instance is stopped")
 
 
+def _make_room_and_restart(resource: Resource, unit: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+    room = make_room(resource, facts)
+    return (*room, *_restart(resource, unit, facts)) if room else ()
+
+
+def _enlarge_and_restart(resource: Resource, unit: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+    room = make_it_larger(resource, facts)
+    return (*room, *_restart(resource, unit, facts)) if room else ()
+
+
 RESTART_SERVICE = Remedy("restart_service", "restart the service", _restart)
 START_SERVICE = Remedy("start_service", "start the service", _start)
 SOFT_REBOOT = Remedy("soft_reboot", "reboot through the provider, then wait", _soft_reboot, needs_provider=True)
 HARD_REBOOT = Remedy("hard_reboot", "stop by force and start, then wait", _hard_reboot, needs_provider=True)
 START_INSTANCE = Remedy("start_instance", "start the instance, then wait", _start_instance, needs_provider=True)
+MAKE_ROOM = Remedy(
+    "make_room",
+    "remove what nobody would miss, then restart the service",
+    _make_room_and_restart,
+    (*CLEANING, "restart_holder", "restart_service"),
+)
+ENLARGE = Remedy(
+    "enlarge",
+    "grow the volume, then restart the service",
+    _enlarge_and_restart,
+    ("expand_volume", "restart_service"),
+    needs_provider=True,
+)
 
 
 CAUSES: tuple[Cause, ...] = (
@@ -255,6 +287,7 @@ CAUSES: tuple[Cause, ...] = (
         "a unit fails because the disk beneath it is full",
         "service_down",
         no_space_left,
+        (MAKE_ROOM, ENLARGE),
         human_must="free space on the disk named in the evidence, then start the unit",
     ),
     Cause(

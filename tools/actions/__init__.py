@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from tools.actions.action import Action, ActionContext
+from tools.actions.clean_files import CleanLogs, CleanTmp, RemoveCoreDumps
+from tools.actions.clean_stores import CleanPackageCache, VacuumJournal
 from tools.actions.end_idle_sessions import EndIdleSessions
 from tools.actions.end_session import EndSession
+from tools.actions.expand_volume import ExpandVolume
 from tools.actions.hard_reboot import HardReboot
 from tools.actions.rebuild_mariadb import RebuildMariaDb, RestoreReplicaData
 from tools.actions.repoint_replica import RepointReplica
+from tools.actions.restart_holder import RestartHolder
 from tools.actions.restart_replication import RestartReplication
 from tools.actions.restart_service import RestartService
+from tools.actions.rotate_logs import RotateLogs
 from tools.actions.soft_reboot import SoftReboot
 from tools.actions.start_instance import StartInstance
 from tools.actions.start_replication import StartReplication
@@ -28,6 +33,14 @@ CATALOG: tuple[type[Action[Any]], ...] = (
     HardReboot,
     StartInstance,
     Wait,
+    CleanLogs,
+    RotateLogs,
+    VacuumJournal,
+    CleanPackageCache,
+    CleanTmp,
+    RemoveCoreDumps,
+    RestartHolder,
+    ExpandVolume,
     StopUnit,
     StopProcess,
     StartUnit,

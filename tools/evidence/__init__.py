@@ -9,6 +9,7 @@ from graph.ports import EvidenceSource
 from tools.evidence.changes import ChangesSource
 from tools.evidence.context import EvidenceContext, History
 from tools.evidence.database import DatabaseSource
+from tools.evidence.disk import DiskSource
 from tools.evidence.dmesg import DmesgSource
 from tools.evidence.health import HealthSource
 from tools.evidence.host import HostSource
@@ -39,6 +40,7 @@ SOURCES: tuple[SourceFactory, ...] = (
     MetricsSource,
     ProviderSource,
     HealthSource,
+    DiskSource,
     ChangesSource,
     DatabaseSource,
     ReplicationSource,
