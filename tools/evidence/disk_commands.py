@@ -23,7 +23,7 @@ DEEP = 4
 
 
 def usage_command(resource: Resource) -> str:
-    """`F source type size used avail inodes used_inodes mount` of every file system, `R mount<tab>root` of every root."""
+    """`F source type size used avail inodes used_inodes mount` of each file system, `R mount<tab>root` of each root."""
     roots = " ".join(shlex.quote(root) for root in roots_of(resource))
     return (
         "df -B1 --output=source,fstype,size,used,avail,itotal,iused,target 2>/dev/null | tail -n +2 | sed 's/^/F /'; "
