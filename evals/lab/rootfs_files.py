@@ -38,7 +38,14 @@ SUDOERS = """Defaults:selfheal !requiretty, noexec
 selfheal ALL=(root) NOPASSWD: /usr/bin/systemctl start *, /usr/bin/systemctl stop *, \\
   /usr/bin/systemctl restart *, /usr/bin/systemctl reload *, /usr/bin/systemctl reset-failed *, \\
   /usr/bin/systemctl show *, /usr/bin/systemctl status *, /usr/bin/journalctl *, /usr/bin/dmesg, \\
-  /usr/bin/dmesg *, /usr/bin/ss *
+  /usr/bin/dmesg *, /usr/bin/ss *, /usr/bin/kill -s TERM -- [1-9]*, /usr/bin/kill -s KILL -- [1-9]*, \\
+  /usr/sbin/nft -a list ruleset, /usr/sbin/nft -a list chain *, /usr/sbin/nft delete rule *, \\
+  /usr/sbin/nft insert rule *, /usr/sbin/nft add rule *, /usr/sbin/iptables-save, /usr/sbin/iptables -w 5 -D *, \\
+  /usr/sbin/iptables -w 5 -I *, /usr/sbin/ip route add default via *, /usr/sbin/ip route del default via *, \\
+  /usr/bin/cp -p /etc/resolv.conf /etc/resolv.conf.selfheal-before, \\
+  /usr/bin/cp -p /etc/resolv.conf.selfheal-before /etc/resolv.conf, /usr/bin/tee /etc/resolv.conf, \\
+  /usr/bin/mkdir -p /etc/systemd/resolved.conf.d, /usr/bin/tee /etc/systemd/resolved.conf.d/90-selfheal.conf, \\
+  /usr/bin/rm -f /etc/systemd/resolved.conf.d/90-selfheal.conf
 """
 
 NETWORK = """[Match]

@@ -60,13 +60,14 @@ def trouble_command(resource: Resource, mounts: Sequence[str], roots: Sequence[s
         parts.append(_tagged("C", JOURNAL, used_by("journal", JOURNAL)))
     if caches := [root for root in roots if root in PACKAGE_CACHES]:
         parts.append(_tagged("C", caches[0], used_by("package_cache", *caches)))
-    parts += [_wal(resource, root) for root in roots if root in _wal_roots(resource)]
+    parts += [_wal(resource, root) for root in roots if root in wal_roots(resource)]
     parts += [_user_data(resource, mount) for mount in mounts]
     parts += [_inodes(resource, mount) for mount in mounts if inodes]
     return "; ".join(parts)
 
 
-def _wal_roots(resource: Resource) -> tuple[str, ...]:
+def wal_roots(resource: Resource) -> tuple[str, ...]:
+    """Where databases keep their logs: where this resource's does, and the usual places."""
     own = resource.database.data_dir if resource.database else None
     return (own, *_DATABASES) if own else _DATABASES
 
@@ -92,11 +93,14 @@ _DELETED = (
 """`D device blocks pid start unit name` of the largest deleted files that somebody has open."""
 
 
-def _wal(resource: Resource, root: str) -> str:
+def wal_find(root: str) -> str:
+    """`find`'s words, for the files of databases' logs below the root."""
     names = shlex.join([word for name in WAL for word in ("-o", "-path", name)][1:])
-    found = (
-        f"$S {sudo(resource)}find -P {shlex.quote(root)} -xdev -type f \\( {names} \\) -printf '%b %h\\0' 2>/dev/null"
-    )
+    return f"-P {shlex.quote(root)} -xdev -type f \\( {names} \\) -printf '%b %h\\0'"
+
+
+def _wal(resource: Resource, root: str) -> str:
+    found = f"$S {sudo(resource)}find {wal_find(root)} 2>/dev/null"
     summed = (
         'awk \'{ b = $1; sub(/^[0-9]+ /, ""); s[$0] += b } END { for (d in s) printf "W %d\\t%s\\n", s[d] / 2, d }\''
     )
