@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.lab.cleaning import CLEANUP
 from evals.lab.cloud import REGION, Cloud
 from evals.lab.disk import Identity, service_config
 from evals.lab.host_keys import make_key, write_known_hosts
@@ -227,5 +228,6 @@ class LabStage:
                 "endpoint_url": self._cloud.url,
             },
             "services": [host.service],
+            "cleanup": CLEANUP,
             "health": [{"http": f"http://{host.address}:{SERVICE_PORT}/healthz"}, {"service": host.service}],
         }

@@ -5,6 +5,8 @@ Part of the recipe whose hash names the cached image, so a change here builds a 
 
 from __future__ import annotations
 
+from evals.lab.cleaning import sudo_commands
+
 USER = "selfheal"
 
 SHOPD_UNIT = """[Unit]
@@ -48,6 +50,9 @@ selfheal ALL=(root) NOPASSWD: /usr/bin/systemctl start *, /usr/bin/systemctl sto
   /usr/bin/rm -f /etc/systemd/resolved.conf.d/90-selfheal.conf
 """
 
+# a file of its own, as the product says itself what must be in it
+SUDOERS_DISK = "selfheal ALL=(root) NOPASSWD: " + ", \\\n  ".join(sudo_commands()) + "\n"
+
 NETWORK = """[Match]
 Name=host0
 
@@ -68,13 +73,14 @@ FILES = {
     "etc/systemd/system/shopd.service": SHOPD_UNIT,
     "etc/ssh/sshd_config.d/lab.conf": SSHD,
     "etc/sudoers.d/selfheal": SUDOERS,
+    "etc/sudoers.d/selfheal-disk": SUDOERS_DISK,
     "etc/default/prometheus-node-exporter": NODE_EXPORTER,
     "etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=persistent\nSystemMaxUse=64M\n",
     "etc/resolv.conf": "nameserver 127.0.0.1\n",
 }
 """Path below / → content."""
 
-MODES = {"etc/sudoers.d/selfheal": 0o440}
+MODES = {"etc/sudoers.d/selfheal": 0o440, "etc/sudoers.d/selfheal-disk": 0o440}
 
 ENABLED = ("systemd-networkd", "ssh", "shopd", "prometheus-node-exporter")
 MASKED = (

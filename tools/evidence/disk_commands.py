@@ -101,9 +101,8 @@ def wal_find(root: str) -> str:
 
 def _wal(resource: Resource, root: str) -> str:
     found = f"$S {sudo(resource)}find {wal_find(root)} 2>/dev/null"
-    summed = (
-        'awk \'{ b = $1; sub(/^[0-9]+ /, ""); s[$0] += b } END { for (d in s) printf "W %d\\t%s\\n", s[d] / 2, d }\''
-    )
+    by_folder = '{ b = $1; sub(/^[0-9]+ /, ""); s[$0] += b }'
+    summed = f"awk '{by_folder} END {{ for (d in s) printf \"W %d\\t%s\\n\", s[d] / 2, d }}'"
     return f"{found} | tr '\\n\\0' '?\\n' | {summed}"
 
 
