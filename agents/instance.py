@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.causes import disk, service
+from agents.causes import cpu, disk, needs, service
 from agents.causes.nothing import nothing_wrong
 from graph.kind import ResourceKind
 
@@ -17,6 +17,7 @@ INSTANCE = ResourceKind(
         "dmesg",
         "ports",
         "processes",
+        "dependencies",
         "disk",
         "metrics",
         "provider",
@@ -43,5 +44,5 @@ INSTANCE = ResourceKind(
         "expand_volume",
     ),
     no_fault=nothing_wrong,
-    causes=(*service.CAUSES, *disk.CAUSES),
+    causes=(*service.CAUSES, *needs.CAUSES, *cpu.CAUSES, *disk.CAUSES),
 )

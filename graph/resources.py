@@ -258,6 +258,8 @@ class Resource(Record):
     """What its services cannot do without: `host:port`, or the key of another resource (`Database/db-1`)."""
     database: Database | None = None
     thresholds: Thresholds = Thresholds()
+    traffic: str | None = Field(default=None, max_length=500)
+    """A PromQL query for the requests a second its services get: what tells a busy service from one that spins."""
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

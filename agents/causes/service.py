@@ -66,10 +66,6 @@ def bad_configuration(facts: Facts, resource: Resource) -> Match | None:
     return None
 
 
-def port_taken(facts: Facts, resource: Resource) -> Match | None:
-    return _failed_with(facts, "journal.address_in_use", 0.96, "cannot bind its port: another process has it")
-
-
 def no_space_left(facts: Facts, resource: Resource) -> Match | None:
     """By its own words, or as it is down while nothing can be written."""
     full = list(full_mounts(facts))
@@ -274,13 +270,6 @@ CAUSES: tuple[Cause, ...] = (
         "service_down",
         bad_configuration,
         human_must="a restart can't mend a configuration: correct the line named in the diagnosis",
-    ),
-    Cause(
-        "port_taken",
-        "another process holds the port a unit needs",
-        "service_down",
-        port_taken,
-        human_must="find and stop the process that holds the port, then start the unit",
     ),
     Cause(
         "no_space_left",

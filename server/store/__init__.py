@@ -127,6 +127,9 @@ class Store:
     async def recent(self, resource_key: str, limit: int = 5) -> list[str]:
         return await self._db.read(lambda c: reading.recent(c, resource_key, limit))
 
+    async def under_way(self, resource_key: str) -> str | None:
+        return await self._db.read(lambda c: reading.under_way(c, resource_key))
+
     async def ready(self) -> None:
         """Raises StoreError where the database can't be read and written."""
         await self._db.write(lambda c: c.execute(select(incidents.c.number).limit(1)).first())

@@ -178,6 +178,17 @@ def counts(connection: Connection, now: float) -> dict[str, Any]:
     }
 
 
+def under_way(connection: Connection, resource_key: str) -> str | None:
+    """The open incident of a resource, in a sentence."""
+    kind, _, name = resource_key.partition("/")
+    row = connection.execute(
+        select(incidents).where(
+            incidents.c.resource_kind == kind, incidents.c.resource_id == name, incidents.c.phase != "closed"
+        )
+    ).first()
+    return None if row is None else f"#{row.number} {'/'.join(row.issue_types)} is {row.phase}"
+
+
 def recent(connection: Connection, resource_key: str, limit: int) -> list[str]:
     """A sentence for each earlier incident of a resource that has ended, newest first."""
     kind, _, name = resource_key.partition("/")

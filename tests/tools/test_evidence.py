@@ -282,7 +282,7 @@ async def test_the_providers_view_is_told() -> None:
     found = await gathered("provider", host(**CLOUD), context(providers={"ec2": ToldProvider(status)}))
     assert dict(found.facts) == {
         "provider.name": "ec2", "provider.state": "running",
-        "provider.instance_check": "impaired", "provider.system_check": "ok",
+        "provider.instance_check": "impaired", "provider.system_check": "ok", "provider.instance_type": "t3.micro",
     }  # fmt: skip
     assert "instance-reboot" in found.text and "console ends: last" in found.text and "i-0abc" in found.asked
 

@@ -9,6 +9,7 @@ from graph.ports import EvidenceSource
 from tools.evidence.changes import ChangesSource
 from tools.evidence.context import EvidenceContext, History
 from tools.evidence.database import DatabaseSource
+from tools.evidence.dependencies import DependenciesSource
 from tools.evidence.disk import DiskSource
 from tools.evidence.dmesg import DmesgSource
 from tools.evidence.health import HealthSource
@@ -37,6 +38,7 @@ SOURCES: tuple[SourceFactory, ...] = (
     DmesgSource,
     PortsSource,
     ProcessesSource,
+    DependenciesSource,
     MetricsSource,
     ProviderSource,
     HealthSource,

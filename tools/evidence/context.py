@@ -31,6 +31,9 @@ class History(Protocol):
 
     async def recent(self, resource_key: str) -> Sequence[str]: ...
 
+    async def under_way(self, resource_key: str) -> str | None:
+        """The open incident of a resource, in a sentence, or None."""
+
 
 @dataclass(frozen=True)
 class EvidenceContext:

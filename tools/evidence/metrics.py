@@ -19,6 +19,9 @@ _STEP_SECONDS = 5.0
 _MOST_DISKS = 3
 _MOST_JOBS = 6
 _RAW_POINTS = 20
+_REQUESTS = "requests"
+_LEAST_POINTS = 4
+"""Fewer points of a series do not tell what is usual."""
 
 # Queries over node_exporter's names; SELECT stands for the matchers that pick this host.
 _QUERIES: Mapping[str, str] = {
@@ -63,10 +66,12 @@ class MetricsSource:
             query = f"up{{{selection}}}"
             ups = await prometheus.range(query, now - _WINDOW, now, _STEP_SECONDS)
             if ups:
-                seen, history = await asyncio.gather(
-                    _last_seen_up(prometheus, query), _history(prometheus, selection, now)
+                seen, history, requests = await asyncio.gather(
+                    _last_seen_up(prometheus, query),
+                    _history(prometheus, selection, now),
+                    _requests(prometheus, resource, now),
                 )
-                return _finding(prometheus, query, ups, seen, history, now)
+                return _finding(prometheus, query, ups, seen, history | requests, now)
         asked = asked_of(f"range 30m step 5s: {' | '.join(f'up{{{selection}}}' for selection in tried)}")
         text = f"Prometheus at {prometheus.url} has no series of this host: label its targets with resource_id"
         return Finding(asked, line(text, 240), {"metric.no_samples": True}, status="no_data")
@@ -110,6 +115,31 @@ async def _history(prometheus: PrometheusClient, selection: str, now: datetime) 
     return dict(zip(_QUERIES, answers, strict=True))
 
 
+async def _requests(
+    prometheus: PrometheusClient, resource: Resource, now: datetime
+) -> dict[str, tuple[Series, ...] | str]:
+    """What the resource's own measure of requests tells, where it declares one."""
+    if resource.traffic is None:
+        return {}
+    try:
+        return {_REQUESTS: await prometheus.range(resource.traffic, now - _WINDOW, now, _STEP_SECONDS)}
+    except (TemporaryError, PermanentError) as error:  # as for the history
+        return {_REQUESTS: line(str(error))}
+
+
+def request_facts(found: Sequence[Series]) -> tuple[dict[str, FactValue], str]:
+    """The rate of requests now and as usual: the fifth that is lowest, as a load that rises is not usual yet."""
+    values = [value for series in found[:1] for _, value in series.points if finite(value)]
+    if not values:
+        return {}, ""
+    now = round(values[-1], 1)
+    if len(values) < _LEAST_POINTS:
+        return {"metric.requests_per_s": now}, f"{now:g} requests/s"
+    usual = round(sorted(values)[len(values) // 5], 1)
+    facts: dict[str, FactValue] = {"metric.requests_per_s": now, "metric.requests_usual_per_s": usual}
+    return facts, f"{now:g} requests/s, usually {usual:g}"
+
+
 def _finding(
     prometheus: PrometheusClient,
     query: str,
@@ -126,7 +156,8 @@ def _finding(
         words.append(sentence)
     for name, answer in history.items():
         found = () if isinstance(answer, str) else answer
-        told, sentence = _disks(found) if name == "disk_used_percent" else _value(name, found)
+        tell = {"disk_used_percent": _disks, _REQUESTS: request_facts}.get(name)
+        told, sentence = tell(found) if tell else _value(name, found)
         facts |= told
         words.append(sentence)
     asked = asked_of(f"range 30m step 5s: {query}; also cpu, memory, network, disk")

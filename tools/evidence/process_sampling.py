@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tools.process_names import SAFE_NAME
@@ -107,6 +107,43 @@ def sampling_command() -> str:
         f'out=$(printf \'%s\\n\' "$before" == "$after" | awk -v me=$$ {shlex.quote(_COMPARE)}); '
         f"echo --; printf '%s\\n' \"$out\"; echo --; {_ASK_SYSTEMD}"
     )
+
+
+def look_command(pids: Sequence[int]) -> str:
+    """What tells who these processes are, for `parse_look`. Changes nothing."""
+    given = " ".join(str(int(pid)) for pid in pids)
+    return (
+        f"LC_ALL=C; export LC_ALL; seen=$(printf '%s\\n' {given} | awk -v units=1 {shlex.quote(_LOOK)}); "
+        "printf '%s\\n' \"$seen\"; echo --; "
+        "units=$(printf '%s\\n' \"$seen\" | awk '$7 != \"-\" { print $7 }' | sort -u); "
+        '[ -z "$units" ] || systemctl show --no-pager -p Id,MainPID,Transient -- $units 2>/dev/null'
+    )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Who a process is. `transient` of its unit, where systemd says."""
+
+    pid: int
+    started: int
+    unit: str | None
+    transient: bool | None
+    name: str
+
+
+def parse_look(output: str) -> dict[int, Seen]:
+    """What `look_command` gave, by pid. A process that has ended is not told of."""
+    rows, _, rest = output.partition("\n--\n")
+    shown = _shown(rest)
+    found: dict[int, Seen] = {}
+    for row in rows.splitlines():
+        words = row.split(" ", 7)
+        if words[0] == "p" and len(words) == 8 and all(word.isdigit() for word in words[1:6]):
+            unit = None if words[6] == "-" else words[6]
+            transient = shown.get(unit or "", {}).get("Transient")
+            known = None if transient is None else transient == "yes"
+            found[int(words[1])] = Seen(int(words[1]), int(words[5]), unit, known, words[7])
+    return found
 
 
 # -- its answer ------------------------------------------------------------------------------------------

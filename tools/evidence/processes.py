@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from graph.facts import FactValue, fact_key
 from graph.ports import Finding
-from graph.records import Incident, Resource
+from graph.records import Incident
 from tools.evidence.context import (
     HOST_SECONDS,
     SOURCE_SECONDS,
@@ -18,7 +18,7 @@ from tools.evidence.context import (
     text_of,
 )
 from tools.evidence.process_sampling import Process, Sample, UnitUse, parse_sample, sampling_command
-from tools.services import manager_for
+from tools.services.status import declared_names
 
 _LEAST_PERCENT = 5.0
 """Who uses less is not told."""
@@ -102,14 +102,6 @@ def unit_facts(unit: UnitUse, names: Mapping[str, str]) -> dict[str, FactValue]:
     if unit.transient is not None and name == unit.unit:
         facts[fact_key("unit.transient", unit=name)] = unit.transient
     return facts
-
-
-def declared_names(resource: Resource) -> dict[str, str]:
-    """systemd's name of each declared service → as it is declared."""
-    if resource.service_manager.name != "systemd":
-        return {}
-    manager = manager_for(resource)
-    return {manager.normalise(service): service for service in resource.services}
 
 
 def _words(sample: Sample, busiest: list[Process]) -> list[str]:

@@ -37,6 +37,8 @@ class ProviderSource:
             facts["provider.instance_check"] = status.instance_check
         if status.system_check != "unknown":
             facts["provider.system_check"] = status.system_check
+        if status.instance_type:
+            facts["provider.instance_type"] = line(status.instance_type, 40)
         return Finding(asked, self._text(status), facts, raw=whole(_raw(status)))
 
     def _text(self, status: ProviderStatus) -> str:

@@ -19,6 +19,12 @@ def manager_for(resource: Resource) -> ServiceManager:
     return next(manager(resource) for manager in MANAGERS if manager.name == wanted)
 
 
+def declared_names(resource: Resource) -> dict[str, str]:
+    """systemd's name of each declared service → as it is declared; nothing where systemd does not run them."""
+    manager = manager_for(resource)
+    return {manager.normalise(name): name for name in resource.services} if manager.name == "systemd" else {}
+
+
 class ManagerSilent(Exception):
     """The service manager told nothing of any unit: it does not run, or may not be asked."""
 
