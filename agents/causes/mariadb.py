@@ -21,6 +21,8 @@ ACTIONS: tuple[str, ...] = (
     "end_idle_sessions",
     "rebuild_mariadb_replica",
     "restore_replica_data",
+    "fence_primary",
+    "promote_mariadb_replica",
 )
 
 ENGINES = ("mariadb", "mysql")
@@ -177,6 +179,22 @@ def applier_slow(facts: Facts, resource: Resource) -> Match | None:
     return Match(0.85 if busy else 0.7, [receiving, applying, lag, *busy], words, resource.id)
 
 
+def data_damaged(facts: Facts, resource: Resource) -> Match | None:
+    """Its server does not start, as it can't open its own data."""
+    for state in facts.all("unit.state"):
+        unit = state.labels["unit"]
+        damaged = next(facts.where("journal.data_damaged", True, unit=unit), None)
+        if damaged is None or state.value == "running" or resource.database is None:
+            continue
+        unsafe = list(facts.all("repl.peer_unsafe_why"))
+        words = f"{unit} can't open its own data and does not start"
+        if resource.database.role == "primary" and not list(facts.where("repl.peer_safe", True)):
+            why = f": {unsafe[0].labels['peer']}: {unsafe[0].value}" if unsafe else ""
+            words += f", and no replica can safely take its place{why}"
+        return Match(0.99, [damaged, state, *unsafe], words, unit)
+    return None
+
+
 def _is(facts: Facts, name: str, value: object) -> Fact | None:
     fact = facts.first(name)
     return fact if fact is not None and fact.value == value else None
@@ -241,6 +259,27 @@ def _rebuild(resource: Resource, target: str | None, facts: Facts) -> tuple[Plan
     return (rebuild, *_repoint(resource, target, facts))
 
 
+def _fail_over(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+    """To a replica that was receiving to the end and has applied it all; none where there is no such one."""
+    if resource.database is None or resource.database.role != "primary" or resource.database.engine not in ENGINES:
+        return ()
+    safe = next((fact.labels["peer"] for fact in facts.where("repl.peer_safe", True)), None)
+    if safe is None:
+        return ()
+    fence = PlanStep(
+        action="fence_primary",
+        why="two primaries would cost more than one that is lost",
+        expect="it can take no writes",
+    )
+    promote = PlanStep(
+        action="promote_mariadb_replica",
+        params={"replica": safe},
+        why="the primary does not come back",
+        expect=f"{safe} takes writes",
+    )
+    return (fence, promote)
+
+
 def _end_blocker(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
     pid, started = facts.value("repl.blocker_pid"), facts.value("repl.blocker_started")
     if not isinstance(pid, int) or not isinstance(started, str):
@@ -273,6 +312,27 @@ REBUILD = Remedy(
     "rebuild_replica",
     "copy the primary afresh, and follow it from there",
     _rebuild,
+    ("rebuild_mariadb_replica", "repoint_replica"),
+)
+
+
+FAIL_OVER = Remedy(
+    "fail_over",
+    "make sure the primary takes no writes, and promote a replica that lacks nothing",
+    _fail_over,
+    ("fence_primary", "promote_mariadb_replica"),
+)
+
+
+def _rebuild_replica(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+    declared = resource.database.role if resource.database else ""
+    return _rebuild(resource, target, facts) if declared == "replica" else ()
+
+
+REBUILD_DAMAGED = Remedy(
+    "rebuild_replica",
+    "copy the primary afresh in place of what is damaged",
+    _rebuild_replica,
     ("rebuild_mariadb_replica", "repoint_replica"),
 )
 
@@ -355,6 +415,14 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             applier_slow,
             human_must="more is written than the replica can apply: find the load, or allow parallel applying",
+        ),
+        Cause(
+            "data_damaged",
+            "the server does not start, as it can't open its own data",
+            "service_down",
+            data_damaged,
+            (FAIL_OVER, REBUILD_DAMAGED),
+            human_must="its data is damaged: restore it from a backup, or decide which replica's loss can be borne",
         ),
         Cause(
             "sessions_idle",

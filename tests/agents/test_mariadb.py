@@ -44,6 +44,13 @@ BOGUS = "Got fatal error 1236 from master when reading data from binary log: 'bo
 CROWD: dict[str, FactValue] = {
     "db.accepting": True, "db.connections_percent": 98.0, "db.connections_used": 98, "db.connections_max": 100,
 }  # fmt: skip
+SAFE: dict[str, FactValue] = {fact_key("repl.peer_safe", peer="db-2"): True}
+PRIMARY_ITSELF = RESOURCE.model_copy(
+    update={
+        "id": "db-1",
+        "database": Database(engine="mariadb", cluster="orders", role="primary", port=3306, peers=("db-2",)),
+    }
+)
 
 
 def best(facts: Mapping[str, FactValue], resource: Resource = RESOURCE) -> str:
@@ -113,9 +120,35 @@ def test_lost_events_are_never_skipped_but_copied_anew(name: str) -> None:
 
 
 def test_every_remedy_uses_only_permitted_actions_and_says_which() -> None:
-    known = Facts.of([("E1", BEHIND | BLOCKER)])
+    known = Facts.of([("E1", BEHIND | BLOCKER | SAFE)])
     for cause in mariadb.CAUSES:
         assert cause.remedies or cause.human_must, cause.name
         for remedy in cause.remedies:
-            used = {step.action for step in remedy.steps(RESOURCE, None, known)}
+            resource = PRIMARY_ITSELF if remedy is mariadb.FAIL_OVER else RESOURCE
+            used = {step.action for step in remedy.steps(resource, None, known)}
             assert used == set(remedy.actions) <= set(DATABASE.actions)
+
+
+@pytest.mark.parametrize(
+    ("more", "resource", "actions"),
+    [
+        ({}, RESOURCE, ["rebuild_mariadb_replica", "repoint_replica"]),
+        (SAFE, PRIMARY_ITSELF, ["fence_primary", "promote_mariadb_replica"]),
+        ({fact_key("repl.peer_safe", peer="db-2"): False}, PRIMARY_ITSELF, []),
+    ],
+)
+def test_damaged_data_is_copied_anew_or_left_behind_but_a_primary_only_for_a_safe_replica(
+    more: dict[str, FactValue], resource: Resource, actions: list[str]
+) -> None:
+    damaged: dict[str, FactValue] = {
+        fact_key("unit.state", unit="mariadb"): "failed",
+        fact_key("unit.result", unit="mariadb"): "exit-code",
+        fact_key("journal.data_damaged", unit="mariadb"): True,
+        "host.reachable": True,
+        "repl.primary": "db-1",
+    }
+    assert best(damaged | more, resource) == "data_damaged"
+    cause = DATABASE.cause("data_damaged")
+    assert cause is not None
+    steps = [remedy.steps(resource, "mariadb", Facts.of([("E1", damaged | more)])) for remedy in cause.remedies]
+    assert [step.action for each in steps for step in each] == actions

@@ -10,7 +10,9 @@ from tools.actions.clean_stores import CleanPackageCache, VacuumJournal
 from tools.actions.end_idle_sessions import EndIdleSessions
 from tools.actions.end_session import EndSession
 from tools.actions.expand_volume import ExpandVolume
+from tools.actions.fence_primary import FencePrimary
 from tools.actions.hard_reboot import HardReboot
+from tools.actions.promote_mariadb import PromoteMariaDb
 from tools.actions.rebuild_mariadb import RebuildMariaDb, RestoreReplicaData
 from tools.actions.repoint_replica import RepointReplica
 from tools.actions.restart_holder import RestartHolder
@@ -51,6 +53,8 @@ CATALOG: tuple[type[Action[Any]], ...] = (
     EndIdleSessions,
     RebuildMariaDb,
     RestoreReplicaData,
+    FencePrimary,
+    PromoteMariaDb,
 )
 
 __all__ = ("CATALOG", "Action", "ActionContext")

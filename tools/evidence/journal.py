@@ -90,6 +90,7 @@ def journal_facts(unit: str, signs: LogSigns) -> dict[str, FactValue]:
         "oom": True if signs.oom else None,
         "address_in_use": True if signs.address_in_use else None,
         "no_space": True if signs.no_space else None,
+        "data_damaged": True if signs.data_damaged else None,
         "stopped_by_request": signs.stopped_by_request,
     }
     return {fact_key(f"journal.{name}", unit=unit): value for name, value in values.items() if value is not None}
@@ -104,6 +105,8 @@ def _sentence(unit: str, signs: LogSigns, text: str) -> str:
         return "its address is in use"
     if signs.no_space:
         return "no space left on the device"
+    if signs.data_damaged:
+        return "it can't open its own data"
     if signs.stopped_by_request:
         return "stopped by request"
     if signs.ended:

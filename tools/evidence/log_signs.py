@@ -37,6 +37,12 @@ _ADDRESS = re.compile(
     r"address already in use|EADDRINUSE|bind\(\) to \S+ failed \(98|port \S+ is already (in use|allocated)", re.I
 )
 _SPACE = re.compile(r"no space left on device|ENOSPC|disk quota exceeded|disk (is )?full\b", re.I)
+# A database that won't open its own files: of MariaDB and MySQL, and of PostgreSQL.
+_DAMAGED = re.compile(
+    r"Plugin 'InnoDB' registration as a STORAGE ENGINE failed|InnoDB: .*\b(corrupt|wrong space ID)"
+    r"|could not locate a valid checkpoint record|invalid (primary )?checkpoint record"
+    r"|could not (open|read) (control )?file \S*pg_control|control file contains invalid"
+)
 
 _BAD = (
     r"(?:errors?|invalid|fail(?:ed|ure)?|bad|unknown|unexpected|cannot|can't|could not|unable|missing|malformed|"
@@ -80,6 +86,7 @@ class LogSigns:
     oom: bool = False
     address_in_use: bool = False
     no_space: bool = False
+    data_damaged: bool = False
     stopped_by_request: bool | None = None
     ended: str | None = None
     """How the main process last ended, in the manager's words."""
@@ -98,6 +105,7 @@ def signs_in(text: str) -> LogSigns:
         oom=any(_OOM.search(says) for says in both),
         address_in_use=any(_ADDRESS.search(says) for says in service),
         no_space=any(_SPACE.search(says) for says in both),
+        data_damaged=any(_DAMAGED.search(says) for says in service),
         stopped_by_request=_stopped_by_request(manager),
         ended=next((says for says in reversed(manager) if _EXIT.search(says)), None),
     )

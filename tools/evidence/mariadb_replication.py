@@ -20,7 +20,7 @@ from tools.clients.databases.database import (
     peers_of,
 )
 from tools.clients.databases.mariadb_dialect import LOGGED
-from tools.clients.databases.mariadb_reading import MariaDbReplication, missing
+from tools.clients.databases.mariadb_reading import MariaDbReplication, missing, unsafe_to_promote
 from tools.clients.host import HostUnreachable
 from tools.evidence.context import HOST_SECONDS, EvidenceContext, ago, line, raw_of, text_of, whole
 from tools.evidence.database import session_facts
@@ -55,8 +55,9 @@ async def look_at_mariadb(context: EvidenceContext, resource: Resource) -> Findi
         facts |= peer_facts(other)
         words.append(_of_peer(other))
     raw = [str(member) for member in (own, *others)]
+    primary = declared_primary(resource, context.inventory)
+    facts |= {"repl.primary": primary.id} if primary is not None else {}
     if own.replication is not None:
-        primary = declared_primary(resource, context.inventory)
         facts |= replica_facts(own.replication, resource, primary)
         words.insert(0, _of_replica(own.replication))
         logged = next((other.logged for other in others if primary and other.resource.id == primary.id), "")
@@ -112,7 +113,6 @@ def replica_facts(seen: MariaDbReplication, resource: Resource, primary: Resourc
     }
     facts |= {name: value for name, value in known.items() if value is not None}
     if primary is not None:
-        facts["repl.primary"] = primary.id
         facts["repl.source_declared"] = source_declared(seen, resource, primary)
     return facts | session_facts("repl.blocker", seen.blocked_by)
 
@@ -144,6 +144,10 @@ def peer_facts(member: Member) -> dict[str, FactValue]:
             fact_key("repl.peer_receiving", peer=peer): fed.receiving,
             fact_key("repl.peer_all_applied", peer=peer): fed.all_applied,
         }
+        most = database_of(member.resource).max_promote_lag_bytes
+        unsafe = unsafe_to_promote(fed, most)
+        facts |= {fact_key("repl.peer_safe", peer=peer): unsafe is None}
+        facts |= {fact_key("repl.peer_unsafe_why", peer=peer): line(unsafe, 100)} if unsafe else {}
     return facts
 
 

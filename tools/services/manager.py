@@ -87,5 +87,8 @@ class ServiceManager(Protocol):
     def stop_command(self, unit: str) -> str:
         """Succeeds where it is stopped already."""
 
+    def disable_command(self, unit: str) -> str:
+        """Stop it, and keep it from starting with the host. Fails where that is not to be had."""
+
     def logs_command(self, unit: str, lines: int) -> str:
         """The unit's last lines, oldest first. Changes nothing."""

@@ -91,6 +91,10 @@ class Supervisord:
         word = self._guard.word(unit)
         return f"{{ {self._ctl} stop {word} || {self._ctl} status {word} | grep -Eq 'STOPPED|EXITED|FATAL'; }}"
 
+    def disable_command(self, unit: str) -> str:
+        """What starts is told by its configuration alone."""
+        return f"{self.stop_command(unit)}; echo 'supervisord can not keep it from starting again'; exit 1"
+
     def logs_command(self, unit: str, lines: int) -> str:
         """The end of the program's stdout, of its stderr, and what supervisord says of it."""
         word, count = self._guard.word(unit), int(lines)

@@ -77,6 +77,10 @@ class Systemd:
         """Stop it and wait until it has."""
         return f"{self._sudo}systemctl stop {self._guard.word(unit)}"
 
+    def disable_command(self, unit: str) -> str:
+        """Stop it and take it out of what starts with the host."""
+        return f"{self._sudo}systemctl disable --now {self._guard.word(unit)}"
+
     def logs_command(self, unit: str, lines: int) -> str:
         """The unit's journal. Empty for a user who may not read it."""
         return f"journalctl --no-pager -q -o short-iso -n {int(lines)} -u {self._guard.word(unit)}"

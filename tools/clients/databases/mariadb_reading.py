@@ -29,6 +29,8 @@ LOCK_HOLDERS = "SELECT thread_id AS holding, lock_mode AS mode FROM information_
 PASSING_ERRORS = (1205, 1213)
 """A lock not had in time, a deadlock: what was to be applied may well go through when tried again."""
 
+LOGIN_REFUSED = (1044, 1045, 1130, 1396, 1698)
+
 _APPLIERS = ("Slave_SQL", "Slave_worker")
 _NO_CLIENTS = ("Binlog Dump", "Binlog Dump GTID", "Daemon", *_APPLIERS, "Slave_IO")
 _SERVERS_OWN = ("system user", "event_scheduler")
@@ -182,6 +184,23 @@ def _longest(rows: Sequence[Row], by: str) -> Session | None:
         return None
     what = str(row["verb"] or "")[:20] if row["command"] != "Sleep" else "idle"
     return Session(int(str(row["id"])), str(row["started"]), str(row["user"]), float(str(row[by] or 0)), what)
+
+
+def unsafe_to_promote(seen: MariaDbReplication, max_lag_bytes: int) -> str | None:
+    """Why data would be lost by promoting it, or None. That it has received all its primary wrote can't be proven
+    once that is lost; that it was receiving to the end, and has applied what it got, can."""
+    if seen.receiver == "no":
+        return "it was not receiving when its primary was lost: what it lacks is not known"
+    if seen.receiver_errno in LOGIN_REFUSED:
+        return f"it could not log in to its primary ({seen.receiver_errno}): what it lacks is not known"
+    if seen.applier != "yes":
+        return f"it does not apply what it receives: {seen.applier_error[:120] or 'stopped'}"
+    if seen.own_writes:
+        return "it has writes of its own: its data is not its primary's"
+    if not seen.all_applied and (seen.lag_bytes is None or seen.lag_bytes > max_lag_bytes):
+        left = "an unknown number of" if seen.lag_bytes is None else str(seen.lag_bytes)
+        return f"it has {left} bytes left to apply, and {max_lag_bytes} are allowed"
+    return None
 
 
 def missing(position: str, of: str) -> int | None:
