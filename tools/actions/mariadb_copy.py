@@ -7,6 +7,7 @@ folders are exchanged. The old data stays beside the new.
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from tools.services.units import declared, sudo
 
 FRESH, BEFORE = ".rebuilding", ".before"
 _SERVER_SECONDS = 60
+_PACKET = "--max-allowed-packet=1G"
+_ALIVE = "'SELECT 1'"
 _NEVER = ("", "/", "/var", "/var/lib", "/srv", "/home", "/opt", "/etc", "/usr")
 
 
@@ -72,12 +75,7 @@ def copy_line(resource: Resource, primary: Resource, options: str) -> str:
     server has noted of following a source is forgotten, as its names of files are its own; the position stays.
     """
     at, port = places_of(resource), database_of(primary).port
-    server = (
-        f"--datadir={at.fresh} --user={at.user} --socket={at.socket} --pid-file={at.fresh}/copy.pid --skip-networking "
-        "--skip-log-bin --skip-slave-start --read-only=0 --innodb-flush-log-at-trx-commit=0 --max-allowed-packet=1G"
-    )
-    client = f"{at.owner}mariadb --no-defaults --socket={at.socket} --user={at.user}"
-    stop = f"{client} -e SHUTDOWN || true"
+    client = f"{at.owner}{_client(at)}"
     dump = (
         f"mariadb-dump --defaults-extra-file={options} --host={shlex.quote(primary.address)} --port={int(port)} "
         "--protocol=tcp --all-databases --single-transaction --quick --gtid --master-data=1 --routines --events "
@@ -85,17 +83,72 @@ def copy_line(resource: Resource, primary: Resource, options: str) -> str:
     )
     failed = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the copy is not complete';"
     return (
-        f"set -e; {at.root}rm -rf {at.fresh}; {at.root}install -d -o {at.user} -m 0755 {at.fresh}; "
-        f"{at.owner}mariadb-install-db --datadir={at.fresh} --user={at.user} --skip-test-db "
-        f"--auth-root-authentication-method=socket --auth-root-socket-user={at.user} >/dev/null; "
-        f"{at.owner}mariadbd {server} >/dev/null & "
-        f"n=0; until {client} -e 'SELECT 1' >/dev/null 2>&1; do n=$((n+1)); "
+        f"set -e; {at.root}{_clear(at)}; {at.root}{_make(at)}; {at.owner}{_install(at)} >/dev/null; "
+        f"{at.owner}{_server(at)} >/dev/null & "
+        f"n=0; until {client} -e {_ALIVE} >/dev/null 2>&1; do n=$((n+1)); "
         f"[ $n -lt {_SERVER_SECONDS * 5} ] || {{ echo 'the server for the copy did not start'; exit 1; }}; "
         f"sleep 0.2; done; "
-        f'{{ {dump} && echo "RESET REPLICA ALL; SHUTDOWN;" || echo "{failed}"; }} | '
-        f"{client} --max-allowed-packet=1G || "
-        f"{{ {stop}; rm -f {options}; exit 1; }}; rm -f {options}; wait"
+        f'{{ {dump} && echo "RESET REPLICA ALL; SHUTDOWN;" || echo "{failed}"; }} | {client} {_PACKET} || '
+        f"{{ {client} -e SHUTDOWN || true; rm -f {options}; exit 1; }}; rm -f {options}; wait"
     )
+
+
+def _clear(at: Places) -> str:
+    return f"rm -rf {at.fresh}"
+
+
+def _make(at: Places) -> str:
+    return f"install -d -o {at.user} -m 0755 {at.fresh}"
+
+
+def _install(at: Places) -> str:
+    return (
+        f"mariadb-install-db --datadir={at.fresh} --user={at.user} --skip-test-db "
+        f"--auth-root-authentication-method=socket --auth-root-socket-user={at.user}"
+    )
+
+
+def _server(at: Places) -> str:
+    return (
+        f"mariadbd --datadir={at.fresh} --user={at.user} --socket={at.socket} --pid-file={at.fresh}/copy.pid "
+        "--skip-networking --skip-log-bin --skip-slave-start --read-only=0 --innodb-flush-log-at-trx-commit=0 "
+        f"{_PACKET}"
+    )
+
+
+def _client(at: Places) -> str:
+    return f"mariadb --no-defaults --socket={at.socket} --user={at.user}"
+
+
+def _moves(at: Places) -> tuple[tuple[str, str], ...]:
+    return ((at.data, at.before), (at.fresh, at.data), (at.before, at.data), (at.data, at.fresh))
+
+
+def rebuild_sudoers(resource: Resource) -> tuple[str, ...]:
+    """What the resource's SSH user must be allowed in sudoers for a rebuild: who to run as, and the exact command.
+
+    mariadb-install-db is a script, so it needs EXEC where NOEXEC is the default.
+    """
+    at = places_of(resource)
+    client = f"/usr/bin/{_client(at)}"
+    as_root = [_clear(at), _make(at), *(f"mv -T {a} {b}" for a, b in _moves(at))]
+    as_owner = [
+        f"/usr/sbin/{_server(at)}",
+        f"/usr/bin/du -sm {at.data}",
+        f"{client} -e {_ALIVE.strip(chr(39))}",
+        f"{client} -e SHUTDOWN",
+        f"{client} {_PACKET}",
+    ]
+    return (
+        *(f"(root) NOPASSWD: {_escaped(f'/usr/bin/{command}')}" for command in as_root),
+        *(f"({at.user}) NOPASSWD: {_escaped(command)}" for command in as_owner),
+        f"({at.user}) NOPASSWD: EXEC: {_escaped(f'/usr/bin/{_install(at)}')}",
+    )
+
+
+def _escaped(command: str) -> str:
+    """As sudoers wants it: these mean something else there."""
+    return re.sub(r"([,:=\\])", r"\\\1", command)
 
 
 def exchange_line(resource: Resource) -> str:
