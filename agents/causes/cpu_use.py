@@ -9,6 +9,7 @@ from typing import Literal
 
 from graph.facts import Fact, Facts
 from graph.records import Resource
+from tools.actions.protected_units import is_protected
 
 Traffic = Literal["rising", "usual", "unknown"]
 
@@ -52,9 +53,13 @@ class Culprit:
 
     @property
     def words(self) -> str:
-        """`batch7.service (sh, pid 42)`."""
-        who = f"{self.process.name}, pid {self.process.pid}" if self.process else ""
-        return f"{self.unit} ({who})" if self.unit and who else self.unit or f"process {who}"
+        """`batch7.service (sh, pid 42)`, or `sh (pid 42, in ssh.service)` where the unit is not the culprit's own."""
+        if self.process is None:
+            return self.unit or ""
+        if self.unit is None or is_protected(self.unit):
+            within = f", in {self.unit}" if self.unit else ""
+            return f"{self.process.name} (pid {self.process.pid}{within})"
+        return f"{self.unit} ({self.process.name}, pid {self.process.pid})"
 
 
 def busy(facts: Facts, resource: Resource) -> list[Fact]:

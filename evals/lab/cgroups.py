@@ -89,6 +89,21 @@ class HostCgroups:
             with contextlib.suppress(LabError):  # no swap accounting, no swap to keep it from
                 _write(self._file("memory", "memory.swap.max"), "0")
 
+    def give_cpus(self, most: int | None = None) -> int:
+        """Let the host have `most` CPUs, None for all; returns how many that are. While it has fewer than all, it goes
+        before others there: a host of its own has its CPU to itself."""
+        group = self._file("cpuset", "cpuset.cpus")
+        everything = (group.parent.parent / ("cpuset.cpus.effective" if self.pure_v2 else "cpuset.cpus")).read_text()
+        numbers = _cpu_numbers(everything)
+        given = numbers if most is None else numbers[-most:]
+        _write(group, ",".join(map(str, given)))
+        alone = len(given) < len(numbers)
+        if self.pure_v2:
+            _write(self._file("cpu", "cpu.weight"), "1000" if alone else "100")
+        else:
+            _write(self._file("cpu", "cpu.shares"), "10240" if alone else "1024")
+        return len(given)
+
     def confinement(self, mib: int) -> Path:
         """A group within the host's for one of its services: the file to write process ids to. Version 1 only.
 
@@ -168,6 +183,15 @@ class HostCgroups:
             if controller in tree.controllers:
                 return tree.path / self.name / name
         raise LabError(f"this machine's cgroups have no {controller} controller below {ROOT}")
+
+
+def _cpu_numbers(text: str) -> list[int]:
+    """`0-1,4` → [0, 1, 4]."""
+    found: list[int] = []
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
 
 
 def leftover_labels() -> set[str]:

@@ -66,9 +66,9 @@ class Disk:
         program.chmod(0o755)
 
 
-def service_config(port: int, leak_mib_per_s: int = 0) -> str:
-    """The content of /etc/shopd.json on a host."""
-    config = {"port": port, "data_dir": "/var/lib/shopd", "upstream": ""}
+def service_config(port: int, leak_mib_per_s: int = 0, **more: object) -> str:
+    """The content of /etc/shopd.json on a host; `more` are further settings of shopd."""
+    config: dict[str, object] = {"port": port, "data_dir": "/var/lib/shopd", "upstream": "", **more}
     if leak_mib_per_s:
         config["leak_mib_per_s"] = leak_mib_per_s
     return json.dumps(config, indent=2) + "\n"

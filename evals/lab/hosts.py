@@ -28,6 +28,8 @@ from evals.lab.rootfs import base_image
 from evals.lab.rootfs_files import USER
 from evals.lab.stage import LabError, SettingName, StageHost, StageOptions
 from evals.lab.sweep import HOSTS_FOLDER, Claim
+from evals.lab.upstream import ADDRESS as UPSTREAM_ADDRESS
+from evals.lab.upstream import Upstream
 
 FIRST_ID = "inst-abc123"
 MEMORY_MIB = 256
@@ -61,6 +63,7 @@ class LabStage:
         self._monitoring: Monitoring | None = None
         self._cloud: Cloud | None = None
         self._claim = Claim()
+        self.upstream = Upstream()
 
     def up(self) -> None:
         """Bring everything up, or nothing: what was made is removed again when a part fails."""
@@ -79,6 +82,7 @@ class LabStage:
     def down(self) -> None:
         """Stop and remove everything, also what an earlier run left that was killed. Idempotent."""
         leave_network()
+        self.upstream.down()
         if self._cloud is not None:
             self._cloud.down()
             self._cloud = None
@@ -191,6 +195,7 @@ class LabStage:
             [MonitoredHost(h.resource_id, f"{h.address}:9100", f"{h.address}:{SERVICE_PORT}") for h in self.hosts],
         )
         with in_network():
+            self.upstream.up()
             self._monitoring.up()
             self.prometheus_url = self._monitoring.prometheus_url
             self.alertmanager_url = self._monitoring.alertmanager_url
@@ -229,5 +234,7 @@ class LabStage:
             },
             "services": [host.service],
             "cleanup": CLEANUP,
+            "depends_on": [UPSTREAM_ADDRESS],
+            "traffic": f'sum(rate(shopd_requests_total{{resource_id="{host.resource_id}"}}[10s]))',
             "health": [{"http": f"http://{host.address}:{SERVICE_PORT}/healthz"}, {"service": host.service}],
         }

@@ -9,6 +9,9 @@ library only and nothing of this project. Usage: shopd [CONFIG], a JSON object, 
     upstream        "host:port" it must be able to reach, or ""
     listen          address to bind, default 0.0.0.0
     leak_mib_per_s  memory to lose per second, for faults; default 0
+    needs_upstream  whether not to start without upstream; default false
+    work_ms         milliseconds of CPU an answer to / costs; default 0
+    spin            whether a thread loops for ever, for faults; default false
 """
 
 from __future__ import annotations
@@ -70,6 +73,7 @@ class Shop:
     def __init__(self, config: dict[str, Any]) -> None:
         self.data_dir = config["data_dir"]
         self.upstream = str(config.get("upstream") or "")
+        self.work_s = float(config.get("work_ms") or 0) / 1000
         self.requests = 0
         self.lost: list[bytearray] = []
         self.lock = threading.Lock()
@@ -98,6 +102,17 @@ class Shop:
             f"# TYPE shopd_requests_total counter\nshopd_requests_total {self.requests}\n"
         )
 
+    def work(self) -> None:
+        """What an answer costs, in CPU time of this thread rather than in seconds: a busy host takes longer for it."""
+        end = time.thread_time() + self.work_s
+        while time.thread_time() < end:
+            pass
+
+    def spin(self) -> None:
+        """A loop that never ends, as of a bug."""
+        while True:
+            pass
+
     def leak(self, mib_per_s: float) -> None:
         """Lose memory for ever. Written to, because untouched pages cost nothing."""
         while True:
@@ -122,6 +137,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/":
             with self.shop.lock:
                 self.shop.requests += 1
+            self.shop.work()
             self.answer(200, "welcome to the shop\n")
         else:
             self.answer(404, "no such page\n")
@@ -162,6 +178,8 @@ def main() -> None:
     Handler.shop = Shop(config)
     address = (config.get("listen", "0.0.0.0"), config["port"])
     trouble = Handler.shop.trouble()
+    if trouble and config.get("needs_upstream") and trouble.startswith("cannot reach upstream"):
+        refuse(trouble, CANNOT_SERVE)
     if trouble:
         say(f"WARNING starting unhealthy: {trouble}")
     signal.signal(signal.SIGTERM, stop)
@@ -172,6 +190,8 @@ def main() -> None:
     leak = float(config.get("leak_mib_per_s") or 0)
     if leak > 0:
         threading.Thread(target=Handler.shop.leak, args=(leak,), daemon=True).start()
+    if config.get("spin"):
+        threading.Thread(target=Handler.shop.spin, daemon=True).start()
     say(f"listening on {address[0]}:{address[1]}, config {path}, pid {os.getpid()}")
     server.serve_forever()
 

@@ -18,6 +18,22 @@ NAMES = (
     "bad_config",
     "host_hung",
     "host_stopped",
+    "disk_rotated_logs",
+    "disk_log_growth",
+    "disk_journal_flood",
+    "disk_package_cache",
+    "disk_tmp_files",
+    "disk_core_dumps",
+    "disk_deleted_open",
+    "disk_inodes",
+    "disk_data_beyond",
+    "service_disk_full",
+    "cpu_unit_runs_away",
+    "cpu_process_runs_away",
+    "cpu_fork_storm",
+    "cpu_service_spins",
+    "port_taken",
+    "dependency_down",
 )
 
 

@@ -1,0 +1,46 @@
+"""While the service is down for a moment, another program takes its port; the service can't start again."""
+
+from __future__ import annotations
+
+from evals.lab.faults.busy_host import UNIT, run_unit
+from evals.lab.faults.on_host import given_up, start_again, tell
+from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.stage import Fault, StageHost
+
+GIVING_UP = 20
+"""Seconds in which the manager must have given the service up."""
+
+
+def inject(stage: LabStage, host: StageHost) -> None:
+    tell(stage, host, f"systemctl stop {host.service}")
+    run_unit(stage, host, f"/usr/bin/python3 -m http.server {SERVICE_PORT} --directory /srv")
+    listening = f"ss -Hltn 'sport = :{SERVICE_PORT}' | grep -q ."
+    tell(stage, host, f"n=0; until {listening}; do n=$((n+1)); [ $n -lt 100 ] || exit 1; sleep 0.1; done")
+    # ends with an error, which is the fault
+    stage.run(host, f"systemctl start {host.service}")
+    given = given_up(stage, host.service)
+    tell(
+        stage,
+        host,
+        f"end=$(($(date +%s) + {GIVING_UP})); until {given}; do [ $(date +%s) -lt $end ] || exit 1; sleep 0.1; done",
+        timeout=GIVING_UP + 10,
+    )
+
+
+def restore(stage: LabStage, host: StageHost) -> None:
+    stage.run(host, f"systemctl stop {UNIT}")
+    start_again(stage, host)
+
+
+FAULT = Fault(
+    name="port_taken",
+    issue_type="service_down",
+    settings=("lab",),
+    alertname="ServiceDown",
+    expected_cause="port_taken",
+    expected_outcome="mitigated",
+    inject=inject,
+    restore=restore,
+    says="another unit listens on the service's port, so that it can't start",
+    expected_actions=("stop_unit", "start_service"),
+)
