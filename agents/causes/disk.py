@@ -15,6 +15,7 @@ from agents.causes.freeing import (
     clean,
     expand,
     free,
+    full_mounts,
     mib,
     needs,
     number,
@@ -28,6 +29,7 @@ from graph.records import PlanStep, Resource
 _LEAST = 0.65
 _IF_ENOUGH = 0.1
 _BY_SHARE = 0.2
+_LESS_WITH_SERVICE = 0.15
 _WAL_SHARE_OF_DISK = 0.25
 """A write-ahead log of less than that is as large as such logs are."""
 
@@ -74,6 +76,7 @@ def _judged(found: Found, words: str, facts: Facts, need: Need) -> Match | None:
     score = _LEAST + _IF_ENOUGH * min(size / need.mib, 1.0) + _BY_SHARE * share
     where = seen[0].labels.get("path") or seen[0].labels.get("unit") or seen[0].labels.get("root") or ""
     summary = f"{need.mount} is full, and {size:.0f} MiB of it are {words}" + (f" ({where})" if where else "")
+    score -= _service_down(facts)
     return Match(round(score, 3), [need.over, *_fullness(facts, need.mount), *seen[:4]], summary, need.mount)
 
 
@@ -83,7 +86,9 @@ def inodes_exhausted(facts: Facts, resource: Resource) -> Match | None:
         eaters = list(facts.all("disk.inode_eater", mount=mount))
         cites = [over, *facts.all("disk.inodes_used_percent", mount=mount), *eaters]
         most = f"; most are below {eaters[0].labels['path']} ({eaters[0].value})" if eaters else ""
-        return Match(0.95, cites, f"{mount} has no inodes left for files, whatever its room{most}", mount)
+        return Match(
+            0.95 - _service_down(facts), cites, f"{mount} has no inodes left for files, whatever its room{most}", mount
+        )
     return None
 
 
@@ -94,8 +99,20 @@ def data_growth(facts: Facts, resource: Resource) -> Match | None:
             data = sorted(facts.all("disk.user_data_mib", mount=need.mount), key=lambda fact: -float(fact.value))
             most = f": {data[0].labels['path']} has {data[0].value} MiB" if data else ""
             cites = [need.over, *_fullness(facts, need.mount), *data]
-            return Match(0.92, cites, f"{need.mount} is full of data that must be kept{most}", need.mount)
+            return Match(
+                0.92 - _service_down(facts), cites, f"{need.mount} is full of data that must be kept{most}", need.mount
+            )
     return None
+
+
+def _service_down(facts: Facts) -> float:
+    """What to take off where a service fails for it: that cause mends the service besides."""
+    failing = any(
+        fact.value in ("failed", "starting") and facts.value("unit.result", unit=fact.labels["unit"]) != "success"
+        for fact in facts.all("unit.state")
+    )
+    says_so = any(True for _ in facts.where("journal.no_space", True))
+    return _LESS_WITH_SERVICE if says_so or (failing and full_mounts(facts)) else 0.0
 
 
 def _fullness(facts: Facts, mount: str) -> Sequence[Fact]:

@@ -35,8 +35,11 @@ class Need:
 
 
 def needs(facts: Facts, resource: Resource) -> Iterator[Need]:
-    """Every mount that is short of bytes."""
-    for over in facts.where("disk.over", "bytes"):
+    """Every mount that is short of bytes, by our limit or by that of an alert that still fires."""
+    fires = any(True for _ in facts.where("alert.firing", True))
+    for over in facts.all("disk.over"):
+        if over.value != "bytes" and not (over.value == "alert" and fires):
+            continue
         mount = over.labels["mount"]
         size, avail = number(facts, "disk.size_mib", mount), number(facts, "disk.avail_mib", mount)
         wanted = size * (100 - resource.thresholds.disk_used_percent) / 100
@@ -128,11 +131,14 @@ def expand(resource: Resource, facts: Facts, mount: str) -> tuple[PlanStep, ...]
 
 def full_mounts(facts: Facts) -> tuple[Fact, ...]:
     """`disk.over` of the mounts on which nothing can be written: no byte, or no inode, is left."""
-    return tuple(
-        over
-        for over in facts.all("disk.over")
-        if over.value == "inodes" or number(facts, "disk.avail_mib", over.labels["mount"]) < 1
-    )
+    return tuple(over for over in facts.all("disk.over") if _nothing_left(facts, over))
+
+
+def _nothing_left(facts: Facts, over: Fact) -> bool:
+    mount = over.labels["mount"]
+    if over.value == "inodes":
+        return number(facts, "disk.inodes_used_percent", mount) >= 99.9
+    return number(facts, "disk.avail_mib", mount) < 1
 
 
 def make_room(resource: Resource, facts: Facts) -> tuple[PlanStep, ...]:

@@ -207,7 +207,8 @@ def _start_instance(resource: Resource, target: str | None, facts: Facts) -> tup
 
 def _make_room_and_restart(resource: Resource, unit: str | None, facts: Facts) -> tuple[PlanStep, ...]:
     room = make_room(resource, facts)
-    return (*room, *_restart(resource, unit, facts)) if room else ()
+    # where the disk has room by now, its service need only be started
+    return (*room, *_restart(resource, unit, facts)) if room or not facts.first("disk.over") else ()
 
 
 def _enlarge_and_restart(resource: Resource, unit: str | None, facts: Facts) -> tuple[PlanStep, ...]:

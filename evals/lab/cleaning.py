@@ -14,6 +14,7 @@ CLEANUP: dict[str, Any] = {
     # faults make files that are seconds old, and a file's ctime can't be forged
     "min_age_minutes": 0,
     "journal_keep_mib": 16,
+    "restart_units": ["courier"],
 }
 
 

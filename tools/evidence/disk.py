@@ -96,8 +96,9 @@ def _plain_facts(usage: Usage, trouble: Sequence[FileSystem]) -> dict[str, FactV
 
 
 def _trouble_facts(fs: FileSystem, resource: Resource) -> dict[str, FactValue]:
+    over = "inodes" if fs.over_inodes(resource.thresholds) else "bytes"
     values: dict[str, FactValue] = {
-        "over": "inodes" if fs.over_inodes(resource.thresholds) else "bytes",
+        "over": over if over == "inodes" or fs.over_bytes(resource.thresholds) else "alert",
         "size_mib": fs.size >> 20,
         "avail_mib": fs.avail >> 20,
         "file_system": fs.kind,

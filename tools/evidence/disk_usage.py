@@ -14,7 +14,10 @@ _ROW = re.compile(
     r"(?P<iused>\d+|-) (?P<mount>/.*)"
 )
 _NOT_DISKS = ("tmpfs", "devtmpfs", "ramfs", "squashfs", "iso9660", "efivarfs", "nsfs", "fuse.lxcfs", "autofs")
+_NO_PLACE = ("/run/", "/proc/", "/sys/", "/dev/")
 _LEAST_BYTES = 1 << 20
+RATHER_FULL = 60.0
+"""Percent from which on an alert's own, lower limit is believed."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,14 @@ class Usage:
         return self.roots.get(root)
 
     def in_trouble(self, limits: Thresholds, named: Collection[str] = ()) -> tuple[FileSystem, ...]:
-        """Beyond a threshold, or named by an alert; the fullest first."""
-        found = [fs for fs in self.file_systems if fs.over_bytes(limits) or fs.over_inodes(limits) or fs.mount in named]
+        """Beyond a threshold, or rather full and named by an alert; the fullest first."""
+        found = [
+            fs
+            for fs in self.file_systems
+            if fs.over_bytes(limits)
+            or fs.over_inodes(limits)
+            or (fs.mount in named and max(fs.used_percent, fs.inodes_used_percent) >= RATHER_FULL)
+        ]
         return tuple(
             sorted(found, key=lambda fs: (fs.mount not in named, -max(fs.used_percent, fs.inodes_used_percent)))
         )
@@ -80,12 +89,13 @@ def parse_usage(output: str, resource: Resource) -> Usage:
         elif match := _ROW.fullmatch(row):
             rows.append(_file_system(match))
     wanted = {volume.mount for volume in resource.volumes} | set(resource.cleanup.tmp_roots) & set(roots.values())
-    kept = [
-        fs
-        for fs in rows
-        if fs.size >= _LEAST_BYTES and fs.source != "none" and (fs.kind not in _NOT_DISKS or fs.mount in wanted)
-    ]
+    kept = [fs for fs in rows if fs.mount in wanted or _is_disk(fs)]
     return Usage(tuple(_each_once(kept)), roots)
+
+
+def _is_disk(fs: FileSystem) -> bool:
+    lasting = fs.source != "none" and fs.kind not in _NOT_DISKS and not fs.mount.startswith(_NO_PLACE)
+    return lasting and fs.size >= _LEAST_BYTES
 
 
 def _file_system(match: re.Match[str]) -> FileSystem:
