@@ -8,8 +8,10 @@ from typing import Any
 from graph.kind import ActionSpec, touches_cluster
 from graph.ports import Probe
 from graph.records import Resource
+from tools.actions.on_database import unfit_primary
 from tools.actions.on_mariadb import DEADLINE_SECONDS, OnMariaDbReplica, orders_of, shown
 from tools.actions.on_provider import NoParams
+from tools.clients.databases.database import declared_primary
 from tools.clients.databases.mariadb_reading import PASSING_ERRORS, MariaDbReplication
 
 
@@ -35,7 +37,8 @@ class RestartReplication(OnMariaDbReplica[NoParams]):
             return f"{resource.key} follows nobody: there is nothing to restart"
         if seen.applier_errno and seen.applier_errno not in PASSING_ERRORS:
             return f"the applier stopped on an error and would stop on it again: {seen.applier_error[:160]}"
-        return None
+        primary = declared_primary(resource, self.context.inventory)
+        return await unfit_primary(self.context, primary) if primary is not None else None
 
     def effect(self, seen: MariaDbReplication, params: NoParams, baseline: Mapping[str, Any]) -> Probe:
         if seen.receiver == "no" or seen.applier == "no":

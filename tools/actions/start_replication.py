@@ -11,7 +11,9 @@ from graph.kind import ActionSpec, touches_cluster
 from graph.ports import Probe
 from graph.records import Resource
 from tools.actions.action import Params
+from tools.actions.on_database import unfit_primary
 from tools.actions.on_mariadb import DEADLINE_SECONDS, OnMariaDbReplica, orders_of, shown
+from tools.clients.databases.database import declared_primary
 from tools.clients.databases.mariadb_reading import PASSING_ERRORS, MariaDbReplication
 
 
@@ -48,6 +50,9 @@ class StartReplication(OnMariaDbReplica[StartReplicationParams]):
             return f"it runs: {shown(seen)}"
         if seen.applier_errno and seen.applier_errno not in PASSING_ERRORS and params.thread != "receiver":
             return f"the applier stopped on an error and would stop on it again: {seen.applier_error[:160]}"
+        primary = declared_primary(resource, self.context.inventory)
+        if primary is not None and params.thread != "applier":
+            return await unfit_primary(self.context, primary)
         return None
 
     def effect(self, seen: MariaDbReplication, params: StartReplicationParams, baseline: Mapping[str, Any]) -> Probe:

@@ -29,8 +29,6 @@ LOCK_HOLDERS = "SELECT thread_id AS holding, lock_mode AS mode FROM information_
 PASSING_ERRORS = (1205, 1213)
 """A lock not had in time, a deadlock: what was to be applied may well go through when tried again."""
 
-LOGIN_REFUSED = (1044, 1045, 1130, 1396, 1698)
-
 _APPLIERS = ("Slave_SQL", "Slave_worker")
 _NO_CLIENTS = ("Binlog Dump", "Binlog Dump GTID", "Daemon", *_APPLIERS, "Slave_IO")
 _SERVERS_OWN = ("system user", "event_scheduler")
@@ -61,8 +59,15 @@ class MariaDbReplication(ReplicationStatus):
     blocked_by: Session | None = None
     """Whose lock its applying waits for; None where nobody's, or where that is not certain."""
     waits_for_lock: bool = False
+    receiver_state: str = ""
     receiver_id: int | None = None
     """The connection id of its receiver: another one after each start."""
+
+    @property
+    def received_to_the_end(self) -> bool:
+        """Whether it receives, or did until its connection broke; one that was started since never got through."""
+        broke = re.search(r"reconnect\w* after a failed (master|source) event read", self.receiver_state, re.IGNORECASE)
+        return self.receiver == "yes" or (self.receiver == "connecting" and broke is not None)
 
     @property
     def all_applied(self) -> bool:
@@ -116,6 +121,7 @@ def replication_of(row: Row, positions: Row, sessions: Sequence[Row]) -> MariaDb
         applier_errno=int(str(row["Last_SQL_Errno"])),
         applier_error=errors[1],
         applier_state=str(row.get("Slave_SQL_Running_State") or "")[:80],
+        receiver_state=str(row.get("Slave_IO_State") or "")[:80],
         source_host=str(row["Master_Host"]),
         source_port=int(str(row["Master_Port"])),
         source_user=str(row["Master_User"]),
@@ -189,10 +195,8 @@ def _longest(rows: Sequence[Row], by: str) -> Session | None:
 def unsafe_to_promote(seen: MariaDbReplication, max_lag_bytes: int) -> str | None:
     """Why data would be lost by promoting it, or None. That it has received all its primary wrote can't be proven
     once that is lost; that it was receiving to the end, and has applied what it got, can."""
-    if seen.receiver == "no":
+    if not seen.received_to_the_end:
         return "it was not receiving when its primary was lost: what it lacks is not known"
-    if seen.receiver_errno in LOGIN_REFUSED:
-        return f"it could not log in to its primary ({seen.receiver_errno}): what it lacks is not known"
     if seen.applier != "yes":
         return f"it does not apply what it receives: {seen.applier_error[:120] or 'stopped'}"
     if seen.own_writes:
