@@ -109,7 +109,7 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
         prometheus = PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds)
         stack.push_async_callback(prometheus.close)
         databases = make_databases(recorder)
-        providers = make_providers({"none", *(resource.provider.name for resource in settings.resources)})
+        providers = make_providers({"none", *(item.provider.name for item in settings.resources)}, recorder)
         health = WorldHealth(hosts, prometheus, await stack.enter_async_context(health_client()))
         yield Tools(
             actions=Catalogue(ActionContext(hosts, clock, providers, inventory=inventory, databases=databases)),

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
-import sys
-import tempfile
 import threading
-import time
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from graph.doing import on_behalf_of
+from graph.ports import SentCommand, TemporaryError
 from graph.records import ProviderAccess, Resource
 from tests.tools.http_faults import Answer, answering, closed_port, dripping, faulty_server, hanging
+from tests.tools.moto_cloud import CREDENTIALS, REGION, machine, moto_server, run_instance
 from tools.clients.providers import PROVIDERS, UnknownProvider, make_provider, make_providers
 from tools.clients.providers.ec2 import Ec2Provider
 from tools.clients.providers.none import NoProvider
 from tools.clients.providers.provider import ProviderError
-
-REGION = "eu-west-1"
-
-
-def machine(endpoint: str, instance: str = "i-0123456789abcdef0") -> Resource:
-    access = ProviderAccess(name="ec2", region=REGION, instance_id=instance, endpoint_url=endpoint)
-    return Resource(id="inst-1", kind="Instance", address="10.0.0.5", transport="local", provider=access)
+from tools.clients.recording import Recorder
 
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials of nobody, and none from this machine."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": "/nonexistent",
-        "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
-    }.items():
+    for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
 
 
@@ -54,31 +38,6 @@ async def ec2() -> AsyncIterator[Ec2Provider]:
 # -- moto's server -----------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def moto_server() -> Iterator[str]:
-    program = Path(sys.executable).parent / "moto_server"
-    if not program.exists():
-        pytest.skip("no moto_server beside this Python: install moto[server]")
-    port = closed_port()
-    folder = Path(tempfile.mkdtemp(prefix="selfheal-moto-"))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log, cwd=folder)
-    url = f"http://127.0.0.1:{port}"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        deadline = time.monotonic() + 40
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(OSError):  # not up yet: asked again
-                opener.open(f"{url}/moto-api/", timeout=2).close()
-                break
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[str]:
     with moto_server() as url:
@@ -87,12 +46,7 @@ def cloud() -> Iterator[str]:
 
 @pytest.fixture
 def instance(cloud: str, credentials: None) -> Resource:
-    import boto3
-
-    client: Any = boto3.session.Session().client("ec2", region_name=REGION, endpoint_url=cloud)
-    image = client.describe_images()["Images"][0]["ImageId"]
-    made = client.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
-    return machine(cloud, made["Instances"][0]["InstanceId"])
+    return machine(cloud, run_instance(cloud))
 
 
 async def test_a_running_instance_is_told_with_its_checks(ec2: Ec2Provider, instance: Resource) -> None:
@@ -122,6 +76,19 @@ async def test_an_unknown_instance_is_a_permanent_error_with_a_remedy(ec2: Ec2Pr
         assert (caught.value.temporary, caught.value.sent) == (False, False)
 
 
+@dataclass
+class KeptLog:
+    """A command log in memory, or one that takes nothing."""
+
+    broken: bool = False
+    kept: list[SentCommand] = field(default_factory=list)
+
+    async def sent(self, command: SentCommand) -> None:
+        if self.broken:
+            raise TemporaryError("the store is gone")
+        self.kept.append(command)
+
+
 # -- endpoints that misbehave --------------------------------------------------------------------------------
 
 
@@ -144,7 +111,6 @@ async def rebooting(answer: Answer) -> tuple[ProviderError, int]:
 @pytest.mark.parametrize(
     ("status", "body", "temporary", "sent", "says"),
     [
-        (503, error_body("RequestLimitExceeded", "slow down"), True, False, "RequestLimitExceeded"),
         (500, error_body("InternalError", "oops"), True, True, "InternalError"),
         (502, "<html>bad gateway</html>", True, True, "502"),
         (400, error_body("IncorrectInstanceState", "stopping"), True, False, "stopping"),
@@ -160,6 +126,65 @@ async def test_a_refused_write_is_sent_once_and_told_apart(
     assert (error.temporary, error.sent) == (temporary, sent)
     assert says in str(error) and "ec2.RebootInstances(InstanceIds=['i-0123456789abcdef0']" in str(error)
     assert asked == 1
+
+
+async def test_a_write_turned_away_for_too_many_calls_is_sent_again_a_few_times_and_never_began() -> None:
+    for status, code in ((503, "RequestLimitExceeded"), (400, "Throttling")):
+        error, asked = await rebooting(answering(status, error_body(code, "slow down"), "text/xml"))
+        assert (error.temporary, error.sent, asked) == (True, False, 3)
+        assert code in str(error)
+
+
+async def test_a_write_may_be_taken_after_it_was_turned_away() -> None:
+    turned_away = iter([True, True])
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if next(turned_away, False):
+            answering(503, error_body("RequestLimitExceeded", "slow down"), "text/xml")(handler)
+        else:
+            answering(200, "<RebootInstancesResponse><return>true</return></RebootInstancesResponse>", "text/xml")(
+                handler
+            )
+
+    provider = Ec2Provider(read_seconds=2.0, throttle_pauses=(0.01, 0.01))
+    with faulty_server(answer) as server:
+        assert "took the request" in await provider.soft_reboot(machine(server.url))
+        assert len(server.asked) == 3
+    await provider.close()
+
+
+async def test_in_a_dry_run_a_write_is_rendered_and_not_sent() -> None:
+    provider = Ec2Provider(dry_run=True)
+    with faulty_server(answering(200, "")) as server:
+        there = machine(server.url)
+        for said in (await provider.stop(there, force=True), await provider.move_address(
+            there, allocation_id="eipalloc-1", to_instance="i-2"
+        )):  # fmt: skip
+            assert said.startswith("dry run, not sent: ec2.")
+        assert server.asked == []
+    await provider.close()
+
+
+async def test_every_call_is_put_on_record_as_it_is_rendered_before_it_is_sent() -> None:
+    log = KeptLog()
+    provider = Ec2Provider(Recorder(log))
+    with faulty_server(answering(403, error_body("UnauthorizedOperation", "not you"), "text/xml")) as server:
+        there = machine(server.url)
+        with on_behalf_of("0190", "action", "0190:1:0"), pytest.raises(ProviderError):
+            await provider.stop(there, force=True)
+    assert [(item.command, item.doing.purpose) for item in log.kept] == [
+        (provider.render(there, "force_stop"), "action")
+    ]
+    await provider.close()
+
+
+async def test_what_cannot_be_put_on_record_is_not_sent() -> None:
+    provider = Ec2Provider(Recorder(KeptLog(broken=True)))
+    with faulty_server(answering(200, "")) as server:
+        with on_behalf_of("0190", "action"), pytest.raises(TemporaryError):
+            await provider.soft_reboot(machine(server.url))
+        assert server.asked == []
+    await provider.close()
 
 
 async def test_a_write_that_is_not_answered_may_have_begun() -> None:
@@ -217,9 +242,9 @@ def test_calls_are_rendered_exactly() -> None:
 
 
 def test_an_unknown_provider_is_refused_with_the_known_names() -> None:
-    with pytest.raises(UnknownProvider, match="'azure': known providers are none, ec2"):
+    with pytest.raises(UnknownProvider, match="'azure': known providers are none, ec2, rds"):
         make_provider("azure")
-    assert set(make_providers(name for name, _ in PROVIDERS)) == {"none", "ec2"}
+    assert set(make_providers(name for name, _ in PROVIDERS)) == {"none", "ec2", "rds"}
 
 
 async def test_having_no_provider_refuses_and_says_what_to_declare() -> None:
@@ -227,6 +252,6 @@ async def test_having_no_provider_refuses_and_says_what_to_declare() -> None:
     resource = Resource(id="inst-1", kind="Instance", address="10.0.0.5", transport="local")
     assert (await provider.status(resource)).state == "unknown"
     for call in (provider.start(resource), provider.soft_reboot(resource), provider.stop(resource, force=True)):
-        with pytest.raises(ProviderError, match="declare `provider`") as caught:
+        with pytest.raises(ProviderError, match="declare a `provider`") as caught:
             await call
         assert (caught.value.temporary, caught.value.sent) == (False, False)

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from tools.clients.providers.ec2 import Ec2Provider
 from tools.clients.providers.none import NoProvider
 from tools.clients.providers.provider import Provider, ProviderError, ProviderStatus
+from tools.clients.providers.rds import RdsProvider
+from tools.clients.recording import Recorder
 
-PROVIDERS: tuple[tuple[str, Callable[[], Provider]], ...] = (
-    ("none", NoProvider),
+PROVIDERS: tuple[tuple[str, Callable[[Recorder], Provider]], ...] = (
+    ("none", lambda _recorder: NoProvider()),
     ("ec2", Ec2Provider),
+    ("rds", RdsProvider),
 )
 
 
@@ -18,18 +21,21 @@ class UnknownProvider(ValueError):
     """No provider of that name is registered."""
 
 
-def make_provider(name: str) -> Provider:
-    """The provider of that name; connects to nothing yet. Raises UnknownProvider, naming the known ones."""
+def make_provider(name: str, recorder: Recorder | None = None) -> Provider:
+    """The provider of that name; connects to nothing yet. Raises UnknownProvider, naming the known ones.
+
+    Every call it makes is put on record first.
+    """
     factory = dict(PROVIDERS).get(name)
     if factory is None:
         known = ", ".join(known_name for known_name, _ in PROVIDERS)
         raise UnknownProvider(f"unknown provider {name!r}: known providers are {known}")
-    return factory()
+    return factory(recorder or Recorder())
 
 
-def make_providers(names: Iterable[str]) -> Mapping[str, Provider]:
+def make_providers(names: Iterable[str], recorder: Recorder | None = None) -> Mapping[str, Provider]:
     """One provider per name. Raises UnknownProvider."""
-    return {name: make_provider(name) for name in sorted(set(names))}
+    return {name: make_provider(name, recorder) for name in sorted(set(names))}
 
 
 __all__ = (
@@ -39,6 +45,7 @@ __all__ = (
     "Provider",
     "ProviderError",
     "ProviderStatus",
+    "RdsProvider",
     "UnknownProvider",
     "make_provider",
     "make_providers",

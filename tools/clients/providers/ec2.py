@@ -1,244 +1,182 @@
-"""EC2, and whatever speaks its API, through boto3: blocking, so in a pool of its own, and bounded in every wait.
+"""EC2 with its volumes, security groups, addresses, load balancers and Auto Scaling groups, through boto3.
 
-A call that changes something is sent once: botocore's retries would reboot a host twice.
+What is sent and how is in `aws_requests` and `aws_api`, what answers mean in a file for each service.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from graph.records import Resource
-from tools.clients.pools import BoundedPool, PoolTimeout
-from tools.clients.providers.provider import InstanceState, ProviderError, ProviderStatus, StatusCheck
-from tools.redaction import redact
+from graph.resources import Ingress
+from tools.clients.providers.autoscaling import capacity_of
+from tools.clients.providers.aws_api import AwsApi
+from tools.clients.providers.aws_requests import Request, instance_of, rendered, request_of
+from tools.clients.providers.ec2_network import address_of, groups_of
+from tools.clients.providers.ec2_reading import CONSOLE_TAIL_CHARS, change_of, status_of
+from tools.clients.providers.ec2_volumes import volume_of
+from tools.clients.providers.elbv2 import targets_of
+from tools.clients.providers.provider import (
+    AddressStatus,
+    Call,
+    CapacityStatus,
+    ProviderStatus,
+    SecurityGroupStatus,
+    TargetStatus,
+    VolumeStatus,
+)
+from tools.clients.providers.refusing import RefusingProvider
+from tools.clients.recording import Recorder
 
-CONSOLE_TAIL_CHARS = 2048
-_STATES = ("pending", "running", "stopping", "stopped", "shutting-down", "terminated")
-_CHECKS = ("ok", "impaired", "initializing", "insufficient-data", "not-applicable")
-_POOL_MARGIN_SECONDS = 1.0
-_CALLS: Mapping[str, tuple[str, str]] = {
-    "soft_reboot": ("RebootInstances", ""),
-    "start": ("StartInstances", ""),
-    "stop": ("StopInstances", ""),
-    "force_stop": ("StopInstances", "Force=True, "),
-}
+__all__ = ("CONSOLE_TAIL_CHARS", "Ec2Provider")
 
 
-class Ec2Provider:
-    """Instances of EC2. Region and endpoint come from each resource, credentials from where boto3 finds them.
+class AwsProvider(RefusingProvider):
+    """What the providers of AWS's services have in common. Options are those of `AwsApi`."""
 
-    Belongs to the event loop it is first used in. `connect_seconds` and `read_seconds` bound one try; reads are
-    tried twice, all within `read_deadline_seconds`.
-    """
+    def __init__(self, recorder: Recorder | None = None, **options: Any) -> None:
+        self._api = AwsApi(recorder, **options)
 
-    name = "ec2"
-
-    def __init__(
-        self,
-        connect_seconds: float = 2.0,
-        read_seconds: float = 5.0,
-        read_deadline_seconds: float = 8.0,
-        threads: int = 24,
-        per_endpoint: int = 12,
-    ) -> None:
-        self._connect_seconds = connect_seconds
-        self._read_seconds = read_seconds
-        self._read_deadline = read_deadline_seconds
-        self._pool = BoundedPool("ec2", threads, per_endpoint)
-        self._clients: dict[tuple[str | None, str | None, bool], Any] = {}
-        self._making = threading.Lock()
-
-    async def status(self, resource: Resource) -> ProviderStatus:
-        """State, status checks, scheduled events and the console's end, asked at once. Only the state must answer."""
-        ids = [_instance(resource)]
-        told, checks, console = await asyncio.gather(
-            self._read(resource, "DescribeInstances", lambda ec2: ec2.describe_instances(InstanceIds=ids)),
-            self._best_effort(
-                resource,
-                "DescribeInstanceStatus",
-                lambda ec2: ec2.describe_instance_status(InstanceIds=ids, IncludeAllInstances=True),
-            ),
-            self._best_effort(resource, "GetConsoleOutput", lambda ec2: ec2.get_console_output(InstanceId=ids[0])),
-        )
-        return _status(resource, told, checks, console)
-
-    async def soft_reboot(self, resource: Resource) -> str:
-        """RebootInstances: EC2 asks the guest, and forces it after some minutes."""
-        ids = [_instance(resource)]
-        await self._write(resource, "soft_reboot", lambda ec2: ec2.reboot_instances(InstanceIds=ids))
-        return f"EC2 took the request to reboot {ids[0]}"
-
-    async def start(self, resource: Resource) -> str:
-        """StartInstances."""
-        ids = [_instance(resource)]
-        answer = await self._write(resource, "start", lambda ec2: ec2.start_instances(InstanceIds=ids))
-        return _change(ids[0], answer.get("StartingInstances"))
-
-    async def stop(self, resource: Resource, *, force: bool) -> str:
-        """StopInstances; with force, the guest gets no time to flush."""
-        ids = [_instance(resource)]
-        call = "force_stop" if force else "stop"
-        answer = await self._write(resource, call, lambda ec2: ec2.stop_instances(InstanceIds=ids, Force=force))
-        return _change(ids[0], answer.get("StoppingInstances"))
-
-    def render(self, resource: Resource, call: Literal["soft_reboot", "start", "stop", "force_stop"]) -> str:
+    def render(self, resource: Resource, call: Call, **arguments: Any) -> str:
         """`ec2.RebootInstances(InstanceIds=['i-0abc'], region=eu-west-1)`"""
-        operation, options = _CALLS[call]
-        return _rendered(resource, operation, options)
+        return rendered(resource, request_of(resource, call, **arguments))
 
     async def close(self) -> None:
         """Take no more calls. Those under way end by their own timeouts."""
-        self._pool.close()
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
+        self._api.close()
 
-    # -- calling ---------------------------------------------------------------------------------------
+    async def _write(self, resource: Resource, call: Call, **arguments: Any) -> Mapping[str, Any] | None:
+        return await self._api.write(resource, request_of(resource, call, **arguments))
 
-    async def _read(self, resource: Resource, operation: str, call: Callable[[Any], Any]) -> Mapping[str, Any]:
-        asked = _rendered(resource, operation)
-        return await self._call(resource, asked, False, call, self._read_deadline)
+    async def _done(self, words: str, resource: Resource, call: Call, **arguments: Any) -> str:
+        """Make the call; `words` is what became of it."""
+        answer = await self._write(resource, call, **arguments)
+        return words if answer is not None else self._not_sent(resource, call, **arguments)
 
-    async def _best_effort(
-        self, resource: Resource, operation: str, call: Callable[[Any], Any]
-    ) -> Mapping[str, Any] | ProviderError:
-        try:
-            return await self._read(resource, operation, call)
-        except ProviderError as error:
-            return error
+    def _not_sent(self, resource: Resource, call: Call, **arguments: Any) -> str:
+        return f"dry run, not sent: {self.render(resource, call, **arguments)}"
 
-    async def _write(self, resource: Resource, name: str, call: Callable[[Any], Any]) -> Mapping[str, Any]:
-        operation, options = _CALLS[name]
-        asked = _rendered(resource, operation, options)
-        seconds = self._connect_seconds + self._read_seconds + _POOL_MARGIN_SECONDS
-        return await self._call(resource, asked, True, call, seconds)
 
-    async def _call(
-        self, resource: Resource, asked: str, writes: bool, call: Callable[[Any], Any], seconds: float
-    ) -> Mapping[str, Any]:
-        region, endpoint = resource.provider.region, resource.provider.endpoint_url
+class Ec2Provider(AwsProvider):
+    """Instances of EC2, and what hangs on them."""
 
-        def work() -> Any:
-            # In the thread, as the first of these imports boto3 and reads its models.
-            from tools.clients.providers.ec2_errors import translated
+    name = "ec2"
 
-            try:
-                return call(self._client(region, endpoint, writes))
-            except Exception as error:  # botocore's exceptions have no common meaning; each is told apart there
-                raise translated(asked, error) from error
+    # -- instances ---------------------------------------------------------------------------------------
 
-        try:
-            answer = await self._pool.call(f"{region} {endpoint}", work, seconds)
-        except PoolTimeout as error:
-            # Whether a slow call reached EC2 can't be known, so it may have.
-            raise ProviderError(f"{asked}: {error}", temporary=True, sent=writes and error.started) from error
-        return cast(Mapping[str, Any], answer)
-
-    def _client(self, region: str | None, endpoint: str | None, writes: bool) -> Any:
-        """A client for reading or for writing, made once: making one takes a while and is not thread-safe."""
-        key = (region, endpoint, writes)
-        with self._making:
-            if key not in self._clients:
-                self._clients[key] = self._make_client(region, endpoint, tries=1 if writes else 2)
-            return self._clients[key]
-
-    def _make_client(self, region: str | None, endpoint: str | None, tries: int) -> Any:
-        import boto3  # slow to import, and not needed where no resource has this provider
-        from botocore.config import Config
-
-        config = Config(
-            connect_timeout=self._connect_seconds,
-            read_timeout=self._read_seconds,
-            retries={"mode": "standard", "total_max_attempts": tries},
-            max_pool_connections=12,
+    async def status(self, resource: Resource) -> ProviderStatus:
+        """State, status checks, scheduled events and the console's end, asked at once. Only the state must answer."""
+        ids = [instance_of(resource)]
+        asked = Request("ec2", "DescribeInstances", {"InstanceIds": ids})
+        checks = Request("ec2", "DescribeInstanceStatus", {"InstanceIds": ids, "IncludeAllInstances": True})
+        console = Request("ec2", "GetConsoleOutput", {"InstanceId": ids[0]})
+        told = await asyncio.gather(
+            self._api.read(resource, asked),
+            self._api.try_read(resource, checks),
+            self._api.try_read(resource, console),
         )
-        session = boto3.session.Session()
-        return session.client("ec2", region_name=region, endpoint_url=endpoint, config=config)
+        return status_of(rendered(resource, asked), *told)
 
+    async def soft_reboot(self, resource: Resource) -> str:
+        """RebootInstances: EC2 asks the guest, and forces it after some minutes."""
+        return await self._done(
+            f"EC2 took the request to reboot {instance_of(resource)}", resource, "soft_reboot"
+        )  # fmt: skip
 
-# -- reading answers -------------------------------------------------------------------------------------
+    async def start(self, resource: Resource) -> str:
+        """StartInstances."""
+        answer = await self._write(resource, "start")
+        if answer is None:
+            return self._not_sent(resource, "start")
+        return change_of(instance_of(resource), answer.get("StartingInstances"))
 
+    async def stop(self, resource: Resource, *, force: bool) -> str:
+        """StopInstances; with force, the guest gets no time to flush."""
+        call: Call = "force_stop" if force else "stop"
+        answer = await self._write(resource, call)
+        if answer is None:
+            return self._not_sent(resource, call)
+        return change_of(instance_of(resource), answer.get("StoppingInstances"))
 
-def _instance(resource: Resource) -> str:
-    instance = resource.provider.instance_id
-    if not instance:
-        raise ProviderError(f"{resource.key} has no `instance_id` in its provider entry: add it", temporary=False)
-    return instance
+    async def set_instance_type(self, resource: Resource, *, instance_type: str) -> str:
+        """ModifyInstanceAttribute: of a stopped instance only."""
+        words = f"EC2 has {instance_of(resource)} as {instance_type} now"
+        return await self._done(words, resource, "set_instance_type", instance_type=instance_type)
 
+    # -- volumes -----------------------------------------------------------------------------------------
 
-def _rendered(resource: Resource, operation: str, options: str = "") -> str:
-    access = resource.provider
-    where = f"region={access.region or 'default'}"
-    if access.endpoint_url:
-        where += f", endpoint={access.endpoint_url}"
-    instance = repr(access.instance_id)
-    ids = f"InstanceId={instance}" if operation == "GetConsoleOutput" else f"InstanceIds=[{instance}]"
-    return f"ec2.{operation}({ids}, {options}{where})"
-
-
-def _status(
-    resource: Resource,
-    told: Mapping[str, Any],
-    checks: Mapping[str, Any] | ProviderError,
-    console: Mapping[str, Any] | ProviderError,
-) -> ProviderStatus:
-    instances = [item for reservation in told.get("Reservations", ()) for item in reservation.get("Instances", ())]
-    if not instances:
-        raise ProviderError(
-            f"{_rendered(resource, 'DescribeInstances')}: EC2 knows no such instance: check instance_id and region",
-            temporary=False,
+    async def volume(self, resource: Resource, *, volume_id: str) -> VolumeStatus:
+        """Size, attachment, and whether a change of it is under way. Only the volume itself must be told."""
+        ids = {"VolumeIds": [volume_id]}
+        told, changes = await asyncio.gather(
+            self._api.read(resource, Request("ec2", "DescribeVolumes", ids)),
+            self._api.try_read(resource, Request("ec2", "DescribeVolumesModifications", ids)),
         )
-    instance = instances[0]
-    found = [] if isinstance(checks, ProviderError) else checks.get("InstanceStatuses", [])
-    check: Mapping[str, Any] = found[0] if found else {}
-    state = instance.get("State", {}).get("Name")
-    return ProviderStatus(
-        state=cast(InstanceState, state if state in _STATES else "unknown"),
-        instance_check=_check(check, "InstanceStatus"),
-        system_check=_check(check, "SystemStatus"),
-        launched_at=_aware(instance.get("LaunchTime")),
-        instance_type=str(instance.get("InstanceType", "")),
-        state_reason=redact(_reason(instance)),
-        events=tuple(redact(_event(event)) for event in check.get("Events", ())),
-        console_tail="" if isinstance(console, ProviderError) else _tail(console.get("Output")),
-    )
+        return volume_of(volume_id, told, changes)
 
+    async def grow_volume(self, resource: Resource, *, volume_id: str, size_gib: int) -> str:
+        """ModifyVolume, which refuses to shrink."""
+        words = f"EC2 took the request to grow {volume_id} to {size_gib} GiB"
+        return await self._done(words, resource, "grow_volume", volume_id=volume_id, size_gib=size_gib)
 
-def _reason(instance: Mapping[str, Any]) -> str:
-    """Why the state last changed, e.g. `Client.UserInitiatedShutdown …; User initiated (2026-11-24 12:00:00 GMT)`."""
-    words = (instance.get("StateReason", {}).get("Message"), instance.get("StateTransitionReason"))
-    return "; ".join(str(word) for word in words if word)[:300]
+    # -- network -----------------------------------------------------------------------------------------
 
+    async def security_groups(self, resource: Resource, *, ids: Sequence[str]) -> tuple[SecurityGroupStatus, ...]:
+        """DescribeSecurityGroups."""
+        return groups_of(await self._api.read(resource, Request("ec2", "DescribeSecurityGroups", {"GroupIds": [*ids]})))
 
-def _event(event: Mapping[str, Any]) -> str:
-    begins = _aware(event.get("NotBefore"))
-    when = f" not before {begins:%Y-%m-%d %H:%M} UTC" if begins else ""
-    return f"{event.get('Code', 'event')}{when}: {event.get('Description', '')}"[:300]
+    async def allow_ingress(self, resource: Resource, *, group_id: str, rule: Ingress) -> str:
+        """AuthorizeSecurityGroupIngress."""
+        return await self._done(
+            f"{group_id} allows {rule} now", resource, "allow_ingress", group_id=group_id, rule=rule
+        )
 
+    async def revoke_ingress(self, resource: Resource, *, group_id: str, rule: Ingress) -> str:
+        """RevokeSecurityGroupIngress."""
+        words = f"{group_id} allows {rule} no more"
+        return await self._done(words, resource, "revoke_ingress", group_id=group_id, rule=rule)
 
-def _check(status: Mapping[str, Any], which: str) -> StatusCheck:
-    value = status.get(which, {}).get("Status")
-    return cast(StatusCheck, value if value in _CHECKS else "unknown")
+    async def address(self, resource: Resource, *, allocation_id: str) -> AddressStatus:
+        """DescribeAddresses."""
+        asked = Request("ec2", "DescribeAddresses", {"AllocationIds": [allocation_id]})
+        return address_of(allocation_id, await self._api.read(resource, asked))
 
+    async def move_address(self, resource: Resource, *, allocation_id: str, to_instance: str) -> str:
+        """AssociateAddress, which takes the address from whoever has it."""
+        words = f"{allocation_id} leads to {to_instance} now"
+        return await self._done(
+            words, resource, "move_address", allocation_id=allocation_id, to_instance=to_instance
+        )  # fmt: skip
 
-def _tail(output: Any) -> str:
-    # Redacted before it is cut: half a secret is not recognised as one.
-    return redact(str(output or "")[-8 * CONSOLE_TAIL_CHARS :])[-CONSOLE_TAIL_CHARS:]
+    async def targets(self, resource: Resource, *, target_group: str) -> tuple[TargetStatus, ...]:
+        """DescribeTargetHealth."""
+        asked = Request("elbv2", "DescribeTargetHealth", {"TargetGroupArn": target_group})
+        return targets_of(await self._api.read(resource, asked))
 
+    async def register_target(
+        self, resource: Resource, *, target_group: str, instance_id: str, port: int | None
+    ) -> str:
+        """RegisterTargets."""
+        arguments = {"target_group": target_group, "instance_id": instance_id, "port": port}
+        return await self._done(f"{instance_id} is a target now", resource, "register_target", **arguments)
 
-def _aware(value: Any) -> datetime | None:
-    if not isinstance(value, datetime):
-        return None
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    async def deregister_target(
+        self, resource: Resource, *, target_group: str, instance_id: str, port: int | None
+    ) -> str:
+        """DeregisterTargets."""
+        arguments = {"target_group": target_group, "instance_id": instance_id, "port": port}
+        return await self._done(f"{instance_id} is a target no more", resource, "deregister_target", **arguments)
 
+    # -- groups ------------------------------------------------------------------------------------------
 
-def _change(instance: str, changes: Any) -> str:
-    for change in changes or ():
-        if change.get("InstanceId") == instance:
-            before, after = (change.get(key, {}).get("Name") for key in ("PreviousState", "CurrentState"))
-            return f"EC2 says {instance} goes from {before} to {after}"
-    return f"EC2 took the request for {instance}, without telling its state"
+    async def capacity(self, resource: Resource, *, group: str) -> CapacityStatus:
+        """DescribeAutoScalingGroups."""
+        asked = Request("autoscaling", "DescribeAutoScalingGroups", {"AutoScalingGroupNames": [group]})
+        return capacity_of(group, await self._api.read(resource, asked))
+
+    async def set_capacity(self, resource: Resource, *, group: str, desired: int) -> str:
+        """SetDesiredCapacity."""
+        words = f"{group} shall have {desired} instances"
+        return await self._done(words, resource, "set_capacity", group=group, desired=desired)

@@ -1,4 +1,4 @@
-"""What a failed EC2 call means: may it work later, and may it have taken effect."""
+"""What a failed call to AWS means: may it work later, and may it have taken effect."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
 from tools.clients.pools import PoolTimeout
-from tools.clients.providers.provider import ProviderError
+from tools.clients.providers.provider import ProviderError, Throttled
 from tools.redaction import condense, redact
 
 _LATER = frozenset(
     {
-        "RequestLimitExceeded",
-        "Throttling",
-        "ThrottlingException",
-        "RequestThrottled",
         "ResourceLimitExceeded",
         "Unavailable",
         "ServiceUnavailable",
@@ -26,7 +22,18 @@ _LATER = frozenset(
         "RequestTimeout",
     }
 )
-_NOT_BEGUN = _LATER - {"InternalError", "InternalFailure", "RequestTimeout"}
+_THROTTLED = frozenset(
+    {
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+    }
+)
+_NOT_BEGUN = _THROTTLED | _LATER - {"InternalError", "InternalFailure", "RequestTimeout"}
 _NOT_CONNECTED = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError)
 _REMEDIES = {
     "UnauthorizedOperation": "allow this call in the IAM policy of the credentials in use",
@@ -58,7 +65,7 @@ def translated(asked: str, error: Exception) -> ProviderError:
         return ProviderError(f"{asked}: no answer: {said}", temporary=True, sent=True)
     if isinstance(error, ResponseParserError):
         return ProviderError(
-            f"{asked}: what answered is no EC2 endpoint: {said}: check endpoint_url", temporary=False, sent=True
+            f"{asked}: what answered is no endpoint of AWS: {said}: check endpoint_url", temporary=False, sent=True
         )
     return ProviderError(f"{asked}: {said}: check provider of this resource", temporary=False)
 
@@ -67,10 +74,17 @@ def _of_answer(asked: str, error: exceptions.ClientError) -> ProviderError:
     """EC2 answered with an error: nothing was begun, unless it failed within."""
     told = error.response.get("Error", {})
     code, words = str(told.get("Code", "")), condense(redact(str(told.get("Message", ""))), 300)
+    if code in _THROTTLED:
+        return Throttled(f"{asked}: {_who(asked)} answered {code}: {words}")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     temporary = code in _LATER or status >= 500
     remedy = f": {_REMEDIES[code]}" if code in _REMEDIES else ""
     sent = status >= 500 and code not in _NOT_BEGUN
     return ProviderError(
-        f"{asked}: EC2 answered {code or f'HTTP {status}'}: {words}{remedy}", temporary=temporary, sent=sent
+        f"{asked}: {_who(asked)} answered {code or f'HTTP {status}'}: {words}{remedy}", temporary=temporary, sent=sent
     )
+
+
+def _who(asked: str) -> str:
+    """`EC2` of `ec2.RebootInstances(…)`."""
+    return asked.partition(".")[0].upper()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NoReturn
-
 from graph.records import Resource
-from tools.clients.providers.provider import ProviderError, ProviderStatus
+from tools.clients.providers.provider import ProviderStatus
+from tools.clients.providers.refusing import RefusingProvider
 
 
-class NoProvider:
+class NoProvider(RefusingProvider):
     """Knows nothing, and refuses to do anything."""
 
     name = "none"
@@ -16,30 +15,3 @@ class NoProvider:
     async def status(self, resource: Resource) -> ProviderStatus:
         """Always `unknown`."""
         return ProviderStatus(state="unknown", state_reason=f"{resource.key} has no provider to ask")
-
-    async def soft_reboot(self, resource: Resource) -> str:
-        """Refused."""
-        self._refuse(resource, "rebooted")
-
-    async def start(self, resource: Resource) -> str:
-        """Refused."""
-        self._refuse(resource, "started")
-
-    async def stop(self, resource: Resource, *, force: bool) -> str:
-        """Refused."""
-        self._refuse(resource, "stopped")
-
-    async def close(self) -> None:
-        """Nothing is kept open."""
-
-    def render(self, resource: Resource, call: Literal["soft_reboot", "start", "stop", "force_stop"]) -> str:
-        """Says that there is nothing to call."""
-        return f"(no provider for {resource.key}: {call} is not possible)"
-
-    def _refuse(self, resource: Resource, done: str) -> NoReturn:
-        raise ProviderError(
-            f"{resource.key} has no provider and can't be {done} from outside: "
-            "declare `provider` (name, instance_id) for this resource, or do it by hand",
-            temporary=False,
-            sent=False,
-        )

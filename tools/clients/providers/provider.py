@@ -1,11 +1,12 @@
-"""What a provider of machines can tell and do: the port behind `ec2` and `none`."""
+"""What a provider of machines can tell and do: the port behind `ec2`, `rds` and `none`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from ipaddress import ip_network
+from typing import Any, Literal, Protocol
 
 from graph.records import Resource
 from graph.resources import Ingress
@@ -22,6 +23,13 @@ class ProviderError(Exception):
         super().__init__(message)
         self.temporary = temporary
         self.sent = sent
+
+
+class Throttled(ProviderError):
+    """Too many calls: turned away before anything was begun."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, temporary=True)
 
 
 @dataclass(frozen=True)
@@ -50,11 +58,36 @@ class VolumeStatus:
 
 
 @dataclass(frozen=True)
+class Permission:
+    """What a security group lets in: ports `first` to `last` of `protocol` (`all` for every one) from `cidr`."""
+
+    protocol: str
+    first: int
+    last: int
+    cidr: str
+
+    def covers(self, rule: Ingress) -> bool:
+        """Whether it lets in all that the rule would."""
+        ours, theirs = ip_network(self.cidr, strict=False), ip_network(rule.cidr, strict=False)
+        return (
+            self.protocol in (rule.protocol, "all")
+            and self.first <= rule.port <= self.last
+            and ours.version == theirs.version
+            and theirs.network_address in ours
+            and theirs.prefixlen >= ours.prefixlen
+        )
+
+
+@dataclass(frozen=True)
 class SecurityGroupStatus:
-    """A security group with its inbound rules, each as `Ingress` where it is of that simple form."""
+    """A security group with what it lets in."""
 
     id: str
-    ingress: tuple[Ingress, ...]
+    ingress: tuple[Permission, ...]
+
+    def allows(self, rule: Ingress) -> bool:
+        """Whether one of its rules lets in all that this one would."""
+        return any(permission.covers(rule) for permission in self.ingress)
 
 
 @dataclass(frozen=True)
@@ -165,6 +198,6 @@ class Provider(Protocol):
     async def promote_database(self, resource: Resource) -> str:
         """Make a read replica a primary of its own."""
 
-    def render(self, resource: Resource, call: Call, **arguments: object) -> str:
+    def render(self, resource: Resource, call: Call, **arguments: Any) -> str:
         """The exact call, e.g. `ec2.RebootInstances(InstanceIds=['i-0abc'], region=eu-west-1)`: the same arguments as
         the method of that name takes."""
