@@ -41,7 +41,7 @@ class VacuumJournal(Freeing[NoParams]):
 
     def measure(self, resource: Resource, params: NoParams) -> str:
         keep = resource.cleanup.journal_keep_mib * 1024
-        beyond = f"awk '{{ kib = $3 - {keep} }} END {{ printf \"journal 0 %d\\n\", kib > 0 ? kib : 0 }}'"
+        beyond = f"awk '{{ kib = $3 - {keep} }} END {{ printf \"journal 0 %d\\n\", (kib > 0 ? kib : 0) }}'"
         return f"{used_by('journal', JOURNAL)} | {beyond}"
 
     def enough(self, found: Measured) -> str | None:
