@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from graph.records import Observation, Resource
 from tools.clients.host import Hosts, HostUnreachable
-from tools.evidence.process_sampling import parse_sample, sampling_command
+from tools.evidence.process_sample import parse_sample
+from tools.evidence.process_sampling import sampling_command
 
 CRITERION = "cpu busy"
 _SECONDS = 8.0

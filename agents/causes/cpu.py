@@ -32,7 +32,7 @@ def fork_storm(facts: Facts, resource: Resource) -> Match | None:
     signs = _storm(facts, found.unit)
     if not signs:
         return None
-    told = ", ".join(f"{fact.value:g} {words}" for fact, words in signs)
+    told = ", ".join(f"{number(fact):.0f} {words}" for fact, words in signs)
     words = f"{found.words} keeps starting processes ({told}) that use {found.percent:g} % of the CPU"
     return Match(0.94, [*busy(facts, resource), *found.cites, *(fact for fact, _ in signs)], words, found.target)
 

@@ -11,7 +11,7 @@ from tools.evidence.changes import last_package_change
 from tools.evidence.context import ago, asked_of, line, text_of
 from tools.evidence.kernel_log import kernel_signs
 from tools.evidence.log_signs import signs_in
-from tools.evidence.ports import listening_ports
+from tools.evidence.ports import Holder, established, listening_ports
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,18 @@ PROC = """\
 
 
 def test_listening_ports_are_read_from_ss_and_from_proc() -> None:
-    assert listening_ports(SS) == {80: "nginx", 22: "sshd", 8080: ""}
-    assert listening_ports(PROC) == {8080: ""}
+    assert listening_ports(SS) == {80: Holder("nginx", 8), 22: Holder("sshd", 5), 8080: Holder()}
+    assert listening_ports(PROC) == {8080: Holder()}
     assert listening_ports("garbage\n") == {}
+
+
+def test_a_process_can_not_pass_its_port_off_as_anothers() -> None:
+    row = 'LISTEN 0 5 0.0.0.0:8080 0.0.0.0:* users:(("x",pid=500,fd=3",pid=77,fd=4))'
+    assert listening_ports(row)[8080].pid == 77
+
+
+def test_established_connections_are_counted_by_port() -> None:
+    assert established("LISTEN 0 5 0.0.0.0:80 0.0.0.0:*\nestablished 8080 12\nestablished x 1\n") == {8080: 12}
 
 
 def test_the_last_package_change_is_dated_by_the_hosts_own_clock() -> None:

@@ -22,7 +22,8 @@ from tools.evidence.context import (
     resource_of,
     text_of,
 )
-from tools.evidence.process_sampling import look_command, parse_look
+from tools.evidence.process_sample import parse_look
+from tools.evidence.process_sampling import look_command
 from tools.services.status import declared_names
 from tools.services.units import sudo
 

@@ -7,10 +7,8 @@ but harmless bytes of the name become `?`, as they do wherever that name is comp
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from tools.process_names import SAFE_NAME
 
@@ -18,26 +16,32 @@ TOP_PROCESSES = 6
 TOP_UNITS = 5
 ASKED_UNITS = 3
 
-# Prints `p pid ppid ticks child-ticks start unit name` for each pid on stdin. The outermost service or scope of a
-# cgroup's path is what systemd knows and could stop; what is nested below it is the service's own affair.
+# From `grep -H` over stat, cgroup and status files: `p pid ppid ticks child-ticks start unit uid name`, each process.
+# grep puts the file's true name before each line and passes over processes that end meanwhile, at which an awk that
+# reads for itself may die. The outermost service or scope of a cgroup's path is what systemd knows and could stop.
 _LOOK = r"""
-function unit_of(pid,    file, row, path, n, parts, i) {
-  file = "/proc/" pid "/cgroup"; path = ""
-  while ((getline row < file) > 0)
-    if (row ~ /^[0-9]+:name=systemd:/ || (row ~ /^0::/ && path == "")) { path = row; sub(/^[0-9]+:[^:]*:/, "", path) }
-  close(file); n = split(path, parts, "/")
+{
+  pid = $0; sub(/^\/proc\//, "", pid); file = pid; sub(/\/.*/, "", pid)
+  sub(/^[0-9]+\//, "", file); sub(/:.*/, "", file)
+  row = $0; sub(/^[^:]*:/, "", row)
+  if (file == "stat") stat[pid] = stat[pid] " " row
+  else if (file == "status") { split(row, f); uid[pid] = f[3] }
+  else if (row ~ /^[0-9]+:name=systemd:/ || !(pid in path)) { sub(/^[0-9]+:[^:]*:/, "", row); path[pid] = row }
+}
+function unit_of(pid,    n, parts, i) {
+  n = split(path[pid], parts, "/")
   for (i = 1; i <= n; i++) if (parts[i] ~ /^[A-Za-z0-9_@:.\\-]+\.(service|scope)$/) return parts[i]
   return "-"
 }
-{
-  file = "/proc/" $1 "/stat"; whole = ""
-  while ((getline row < file) > 0) whole = whole " " row
-  close(file)
-  if (whole == "") next
-  name = whole; sub(/^[^(]*\(/, "", name); sub(/\)[^)]*$/, "", name); gsub(/[^SAFE]/, "?", name)
-  if (name == "") name = "?"
-  rest = whole; sub(/.*\) /, "", rest); split(rest, f, " ")
-  print "p", $1, f[2], f[12] + f[13], f[14] + f[15], f[20], (units ? unit_of($1) : "-"), substr(name, 1, 64)
+END {
+  for (pid in stat) {
+    name = stat[pid]; sub(/^[^(]*\(/, "", name); sub(/\)[^)]*$/, "", name); gsub(/[^SAFE]/, "?", name)
+    if (name == "") name = "?"
+    rest = stat[pid]; sub(/.*\) /, "", rest); n = split(rest, f, " ")
+    if (n < 20) continue
+    who = pid in uid ? uid[pid] : "-"
+    print "p", pid, f[2], f[12] + f[13], f[14] + f[15], f[20], unit_of(pid), who, substr(name, 1, 64)
+  }
 }
 """.replace("SAFE", SAFE_NAME.replace("/", r"\/"))
 
@@ -49,12 +53,12 @@ function ours(pid,    n) {
   return 0
 }
 /^==$/ { second = 1; next }
-!second { was[$2] = $6; own[$2] = $4; kids[$2] = $5; by[$2] = $3; next }
+!second { looked++; was[$2] = $6; own[$2] = $4; kids[$2] = $5; by[$2] = $3; next }
 {
-  here[$2] = $6; parent[$2] = $3; used[$2] = $4; reaped[$2] = $5; unit[$2] = $7
-  row = $0; for (i = 0; i < 7; i++) sub(/^[^ ]* /, "", row); name[$2] = row
+  here[$2] = $6; parent[$2] = $3; used[$2] = $4; reaped[$2] = $5; unit[$2] = $7; uid[$2] = $8; name[$2] = $9
 }
 END {
+  if (looked < 2) exit
   for (pid in was) if (here[pid] != was[pid]) gone[by[pid]] += own[pid] + kids[pid]
   for (pid in here) {
     if (ours(pid)) continue
@@ -69,10 +73,7 @@ END {
   for (n = 0; n < TOP_P; n++) {
     best = ""; for (pid in ticks) if (ticks[pid] > 0 && (best == "" || ticks[pid] > ticks[best])) best = pid
     if (best == "") break
-    uid = ""; file = "/proc/" best "/status"
-    while ((getline row < file) > 0) if (row ~ /^Uid:/) { split(row, f, " "); uid = f[3] }
-    close(file)
-    print "process", best, parent[best], here[best], ticks[best], unit[best], (uid == "" ? "-" : uid), name[best]
+    print "process", best, parent[best], here[best], ticks[best], unit[best], uid[best], name[best]
     delete ticks[best]
   }
   for (n = 0; n < TOP_U; n++) {
@@ -98,12 +99,11 @@ _ASK_SYSTEMD = (
 def sampling_command() -> str:
     """The command. Changes nothing; its answer is for `parse_sample`."""
 
-    def look(units: int) -> str:
-        return f"$(printf '%s\\n' /proc/[0-9]* | cut -c7- | awk -v units={units} {shlex.quote(_LOOK)})"
-
+    first = f"$({_grep('/proc/[0-9]*', ('stat',))} | awk {shlex.quote(_LOOK)})"
+    second = f"$({_grep('/proc/[0-9]*', ('stat', 'cgroup', 'status'))} | awk {shlex.quote(_LOOK)})"
     return (
         f"LC_ALL=C; export LC_ALL; getconf CLK_TCK || echo 100; cat /proc/loadavg; {_FIGURES}; "
-        f"before={look(0)}; sleep 1; echo --; {_FIGURES}; after={look(1)}; "
+        f"before={first}; sleep 1; echo --; {_FIGURES}; after={second}; "
         f'out=$(printf \'%s\\n\' "$before" == "$after" | awk -v me=$$ {shlex.quote(_COMPARE)}); '
         f"echo --; printf '%s\\n' \"$out\"; echo --; {_ASK_SYSTEMD}"
     )
@@ -111,218 +111,17 @@ def sampling_command() -> str:
 
 def look_command(pids: Sequence[int]) -> str:
     """What tells who these processes are, for `parse_look`. Changes nothing."""
-    given = " ".join(str(int(pid)) for pid in pids)
+    looks = "; ".join(_grep(f"/proc/{int(pid)}", ("stat", "cgroup")) for pid in pids)
     return (
-        f"LC_ALL=C; export LC_ALL; seen=$(printf '%s\\n' {given} | awk -v units=1 {shlex.quote(_LOOK)}); "
+        f"LC_ALL=C; export LC_ALL; seen=$({{ {looks}; }} | awk {shlex.quote(_LOOK)}); "
         "printf '%s\\n' \"$seen\"; echo --; "
         "units=$(printf '%s\\n' \"$seen\" | awk '$7 != \"-\" { print $7 }' | sort -u); "
         '[ -z "$units" ] || systemctl show --no-pager -p Id,MainPID,Transient -- $units 2>/dev/null'
     )
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Who a process is. `transient` of its unit, where systemd says."""
-
-    pid: int
-    started: int
-    unit: str | None
-    transient: bool | None
-    name: str
-
-
-def parse_look(output: str) -> dict[int, Seen]:
-    """What `look_command` gave, by pid. A process that has ended is not told of."""
-    rows, _, rest = output.partition("\n--\n")
-    shown = _shown(rest)
-    found: dict[int, Seen] = {}
-    for row in rows.splitlines():
-        words = row.split(" ", 7)
-        if words[0] == "p" and len(words) == 8 and all(word.isdigit() for word in words[1:6]):
-            unit = None if words[6] == "-" else words[6]
-            transient = shown.get(unit or "", {}).get("Transient")
-            known = None if transient is None else transient == "yes"
-            found[int(words[1])] = Seen(int(words[1]), int(words[5]), unit, known, words[7])
-    return found
-
-
-# -- its answer ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that used CPU. `started` is in ticks since the machine's boot; `percent` of all the host's CPU."""
-
-    pid: int
-    parent: int
-    started: int
-    percent: float
-    unit: str | None
-    uid: int | None
-    name: str
-
-
-@dataclass(frozen=True)
-class UnitUse:
-    """A unit's processes together. `born` began within the second between the looks and were still there."""
-
-    unit: str
-    percent: float
-    tasks: int
-    born: int
-    main_pid: int | None = None
-    transient: bool | None = None
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A host's CPU over about a second. None for what the host does not tell."""
-
-    busy_percent: float | None = None
-    steal_percent: float | None = None
-    throttled_percent: float | None = None
-    """Of the periods of the host's own quota, those in which it was used up."""
-    cpus: int = 0
-    load1: float | None = None
-    total_processes: int | None = None
-    forks_per_s: float | None = None
-    """Processes and threads that began."""
-    connections_per_s: float | None = None
-    """TCP connections that were accepted."""
-    segments_per_s: float | None = None
-    """TCP segments that came in."""
-    uptime: float | None = None
-    tick: int = 100
-    processes: tuple[Process, ...] = ()
-    units: tuple[UnitUse, ...] = ()
-
-    def age_of(self, process: Process) -> float | None:
-        """Seconds since the process began, where the host's clock can tell."""
-        if self.uptime is None:
-            return None
-        age = self.uptime - process.started / self.tick
-        return age if age >= 0 else None
-
-
-@dataclass
-class _Figures:
-    """One look at the machine's counters."""
-
-    clock: float | None = None
-    cpu: tuple[int, ...] = ()
-    cpus: int = 0
-    numbers: dict[str, int] = field(default_factory=dict)
-
-
-_OWN_FORKS = 11
-"""What the command itself begins between its two looks, about."""
-
-
-def parse_sample(output: str) -> Sample | None:
-    """What `sampling_command` gave, or None where that is not what it should be."""
-    parts = output.split("\n--\n")
-    if len(parts) < 4:
-        return None
-    head, _, first = parts[0].partition("\n")
-    load, _, first = first.partition("\n")
-    tick = int(head) if head.strip().isdigit() else 100
-    before, after = _figures(first), _figures(parts[1])
-    seconds = (after.clock or 0) - (before.clock or 0)
-    if seconds <= 0 or not after.cpu or len(after.cpu) != len(before.cpu):
-        return None
-    cpus = after.cpus or 1
-    share = 100 / (seconds * tick * cpus)
-    total, processes, units = _users(parts[2], share, _shown(parts[3]))
-    first_word = load.split(" ")[0]
-    return Sample(
-        **_cpu_shares(before.cpu, after.cpu),
-        throttled_percent=_throttled(before.numbers, after.numbers),
-        cpus=cpus,
-        load1=float(first_word) if re.fullmatch(r"\d+\.\d+", first_word) else None,
-        total_processes=total,
-        forks_per_s=_forks(before.numbers, after.numbers, seconds),
-        connections_per_s=_rate("passive", before.numbers, after.numbers, seconds),
-        segments_per_s=_rate("segments", before.numbers, after.numbers, seconds),
-        uptime=after.clock,
-        tick=tick,
-        processes=processes,
-        units=units,
-    )
-
-
-def _figures(text: str) -> _Figures:
-    found = _Figures()
-    for row in text.splitlines():
-        words = row.split()
-        numbers = [int(word) for word in words[1:] if word.isdigit()]
-        if words[:1] == ["clock"] and len(words) > 1 and re.fullmatch(r"[\d.]+", words[1]):
-            found.clock = float(words[1])
-        elif words[:1] == ["cpu"]:
-            found.cpu = tuple(numbers)
-        elif words and re.fullmatch(r"cpu\d+", words[0]):
-            found.cpus += 1
-        elif words[:1] == ["Tcp:"] and len(words) > 10 and words[6].isdigit() and words[10].isdigit():
-            found.numbers |= {"passive": int(words[6]), "segments": int(words[10])}
-        elif len(words) == 2 and words[1].isdigit():
-            found.numbers[words[0]] = int(words[1])
-    return found
-
-
-def _cpu_shares(before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, float | None]:
-    """Fields as in proc_stat(5): user nice system idle iowait irq softirq steal, then guests, which user includes."""
-    spent = [max(0, new - old) for old, new in zip(before[:8], after[:8], strict=True)]
-    whole = sum(spent)
-    if not whole or len(spent) < 5:
-        return {"busy_percent": None, "steal_percent": None}
-    steal = spent[7] if len(spent) > 7 else 0
-    busy = whole - spent[3] - spent[4] - steal
-    return {"busy_percent": round(100 * busy / whole, 1), "steal_percent": round(100 * steal / whole, 1)}
-
-
-def _throttled(before: Mapping[str, int], after: Mapping[str, int]) -> float | None:
-    periods = after.get("nr_periods", 0) - before.get("nr_periods", 0)
-    if periods <= 0 or "nr_throttled" not in before:
-        return None
-    return round(100 * (after.get("nr_throttled", 0) - before["nr_throttled"]) / periods, 1)
-
-
-def _forks(before: Mapping[str, int], after: Mapping[str, int], seconds: float) -> float | None:
-    """By the pids given out, which are the host's own; by the kernel's counter, which containers share, where pids
-    have come round to their beginning."""
-    grown = after.get("last", 0) - before.get("last", 0)
-    if grown <= 0:
-        return _rate("processes", before, after, seconds)
-    return round(max(0, grown - _OWN_FORKS) / seconds, 1)
-
-
-def _rate(name: str, before: Mapping[str, int], after: Mapping[str, int], seconds: float) -> float | None:
-    if name not in before or name not in after:
-        return None
-    return round(max(0, after[name] - before[name]) / seconds, 1)
-
-
-def _users(
-    text: str, share: float, shown: Mapping[str, Mapping[str, str]]
-) -> tuple[int | None, tuple[Process, ...], tuple[UnitUse, ...]]:
-    total, processes, units = None, [], []
-    for row in text.splitlines():
-        words = row.split(" ", 7)
-        if words[0] == "process" and len(words) == 8 and all(word.isdigit() for word in words[1:5]):
-            pid, parent, started, ticks = map(int, words[1:5])
-            unit, uid = None if words[5] == "-" else words[5], int(words[6]) if words[6].isdigit() else None
-            processes.append(Process(pid, parent, started, round(ticks * share, 1), unit, uid, words[7]))
-        elif words[0] == "unit" and len(words) == 5 and all(word.isdigit() for word in words[2:5]):
-            ticks, tasks, born = map(int, words[2:5])
-            said = shown.get(words[1], {})
-            main, transient = said.get("MainPID", ""), said.get("Transient")
-            units.append(UnitUse(words[1], round(ticks * share, 1), tasks, born,
-                                 int(main) if main.isdigit() else None,
-                                 None if transient is None else transient == "yes"))  # fmt: skip
-        elif words[0] == "total" and words[-1].isdigit():
-            total = int(words[-1])
-    return total, tuple(processes), tuple(units)
-
-
-def _shown(text: str) -> dict[str, dict[str, str]]:
-    blocks = (dict(row.partition("=")[::2] for row in block.splitlines()) for block in re.split(r"\n\s*\n", text))
-    return {block["Id"]: block for block in blocks if "Id" in block}
+def _grep(folders: str, files: Sequence[str]) -> str:
+    """Every line of stat files, and of the others those that are needed, each behind its file's name."""
+    wanted = {"stat": "''", "cgroup": "-E '^(0::|[0-9]+:name=systemd:)'", "status": "'^Uid:'"}
+    each = "; ".join(f"grep -aHs {wanted[file]} {folders}/{file}" for file in files)
+    return f"{{ {each}; }} 2>/dev/null"

@@ -17,7 +17,8 @@ from tools.evidence.context import (
     resource_of,
     text_of,
 )
-from tools.evidence.process_sampling import Process, Sample, UnitUse, parse_sample, sampling_command
+from tools.evidence.process_sample import Process, Sample, UnitUse, parse_sample
+from tools.evidence.process_sampling import sampling_command
 from tools.services.status import declared_names
 
 _LEAST_PERCENT = 5.0

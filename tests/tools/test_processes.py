@@ -1,0 +1,158 @@
+"""Who uses the CPU: parsed from what real hosts have said, and measured on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graph.facts import Facts
+from tests.tools.test_evidence import context, gathered, host
+from tools.clients.host import CommandResult, HostUnreachable
+from tools.clients.local import LocalHosts
+from tools.clients.memory import MemoryHosts
+from tools.evidence.process_sample import Sample, parse_look, parse_sample
+from tools.evidence.process_sampling import look_command, sampling_command
+from tools.health_cpu import cpu_observations
+
+RECORDED = Path(__file__).parent / "recorded"
+SPIN = "while True: pass"
+
+
+def recorded(name: str) -> Sample:
+    sample = parse_sample((RECORDED / f"processes_{name}.txt").read_text())
+    assert sample is not None
+    return sample
+
+
+@contextlib.contextmanager
+def spinning(name: bytes = b"segment") -> Iterator[int]:
+    """A real process of that name that uses a CPU up; its pid."""
+    program = f"open('/proc/self/comm', 'wb').write({name!r}); print(flush=True)\n{SPIN}"
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield child.pid
+    finally:
+        child.kill()
+        child.wait(timeout=10)
+        child.stdout.close() if child.stdout else None
+
+
+def start_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()[19])
+
+
+# -- what hosts have said ------------------------------------------------------------------------------------
+
+
+def test_a_job_in_a_unit_of_its_own_is_told_with_what_proves_it() -> None:
+    sample = recorded("unit")
+    [busiest, *_] = sample.processes
+    assert (busiest.pid, busiest.name, busiest.unit, busiest.started) == (101, "sh", "batch7.service", 260336)
+    assert 45 < busiest.percent < 55, "of two CPUs, one"
+    [unit, *_] = sample.units
+    assert (unit.unit, unit.main_pid, unit.transient, unit.tasks) == ("batch7.service", 101, True, 1)
+    assert sample.cpus == 2
+    assert sample.age_of(busiest) == pytest.approx(3.37, abs=0.01)
+
+
+def test_short_processes_are_counted_through_their_parent() -> None:
+    sample = recorded("storm")
+    assert sample.processes[0].unit == "batch8.service"
+    assert sample.processes[0].percent > 80, "no child of it was seen to use much"
+    assert sample.forks_per_s is not None and sample.forks_per_s > 200
+    assert sample.busy_percent is not None and sample.busy_percent > 85
+
+
+def test_a_process_of_no_unit_is_told_without_one() -> None:
+    sample = recorded("no_unit")
+    assert (sample.processes[0].unit, sample.processes[0].uid) == (None, 1000)
+
+
+def test_a_host_at_rest_uses_nothing_and_our_own_look_is_not_counted() -> None:
+    sample = recorded("idle")
+    assert sample.busy_percent == 1.5
+    assert sample.forks_per_s == 0.0
+    assert {process.name for process in sample.processes} == {"prometheus-node"}
+
+
+@pytest.mark.parametrize("said", ["", "sh: getconf: not found\n", "100\n0.1 0.1\nclock 1\n--\n--\n--\n", "\n--\n" * 9])
+def test_what_is_no_answer_is_none(said: str) -> None:
+    assert parse_sample(said) is None
+
+
+def test_stolen_and_throttled_time_is_told_apart_from_busy_time() -> None:
+    before = "clock 10.0 1\ncpu 0 0 0 0 0 0 0 0 0 0\ncpu0 0\nnr_periods 100\nnr_throttled 10\nlast 5\n"
+    after = "clock 11.0 1\ncpu 30 0 10 20 0 0 0 40 0 0\ncpu0 0\nnr_periods 110\nnr_throttled 15\nlast 16\n"
+    sample = parse_sample(f"100\n1.50 1 1 1/9 9\n{before}--\n{after}--\ntotal 3\n--\n")
+    assert sample is not None
+    assert (sample.busy_percent, sample.steal_percent, sample.throttled_percent) == (40.0, 40.0, 50.0)
+    assert (sample.load1, sample.total_processes, sample.forks_per_s) == (1.5, 3, 0.0)
+
+
+async def test_the_facts_are_few_and_name_declared_services_as_declared() -> None:
+    said = (RECORDED / "processes_unit.txt").read_text().replace("batch7.service", "shopd.service")
+    given = context({"last": said})
+    facts = (await gathered("processes", host("shopd"), given)).facts
+    assert facts['unit.cpu_percent{unit="shopd"}'] == facts['process.cpu_percent{name="sh",pid="101"}'] == 48.5
+    assert facts['process.unit{pid="101"}'] == "shopd"
+    assert facts['process.started{pid="101"}'] == 260336
+    assert 'unit.transient{unit="shopd"}' not in facts, "a declared service is never stopped as a stranger"
+    assert not any("prometheus-node" in key for key in facts), "what uses next to nothing is not told"
+    assert isinstance(given.hosts, MemoryHosts) and len(given.hosts.ran) == 1
+
+
+async def test_a_proc_that_can_not_be_read_is_no_data() -> None:
+    found = await gathered("processes", host("shopd"), context({"last": CommandResult("", 1, "", "awk: no", 0.1)}))
+    assert (found.status, "awk: no" in found.text) == ("no_data", True)
+
+
+# -- this machine --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (b"segment", "segment"),
+        (b"x) R 1 1 1", "x??R?1?1?1"),
+        (b"a\n7 (b) S 2 2", "a?7??b??S?2?2"),
+        (b"$(reboot)'\"", "??reboot???"),
+        (b"\xff\x00", "?"),
+    ],
+)
+async def test_a_real_process_is_found_whatever_it_calls_itself(name: bytes, told: str) -> None:
+    resource = host().model_copy(update={"transport": "local"})
+    with spinning(name) as pid:
+        said = (await LocalHosts().run(resource, sampling_command(), 20)).stdout
+        seen = parse_look((await LocalHosts().run(resource, look_command([pid, 1]), 20)).stdout)
+        start = start_of(pid)
+    sample = parse_sample(said)
+    assert sample is not None
+    mine = next(process for process in sample.processes if process.pid == pid)
+    assert (mine.name, mine.started) == (told, start)
+    assert mine.parent == os.getpid()
+    assert seen[pid].started == start
+    assert seen[pid].name == mine.name
+
+
+async def test_a_host_is_well_again_once_its_cpu_is_below_the_threshold() -> None:
+    resource = host()
+    calm = await cpu_observations(MemoryHosts({"last": (RECORDED / "processes_idle.txt").read_text()}), resource)
+    busy = await cpu_observations(MemoryHosts({"last": (RECORDED / "processes_storm.txt").read_text()}), resource)
+    silent = await cpu_observations(MemoryHosts({"": HostUnreachable("no answer", "timeout")}), resource)
+    odd = await cpu_observations(MemoryHosts({"last": "?"}), resource)
+    assert [item.status for item in (*calm, *busy, *silent, *odd)] == ["pass", "pending", "pending", "unknown"]
+    assert {item.criterion for item in (*calm, *busy, *silent, *odd)} == {"cpu busy"}
+    assert busy[0].observed == "88 % busy over 1 s, 85 % at most; most by sh (147): 87 %"
+
+
+def test_facts_may_have_a_label_called_name() -> None:
+    facts = Facts.of([("E1", {'process.cpu_percent{name="sh",pid="101"}': 48.5})])
+    assert facts.value("process.cpu_percent", name="sh", pid="101") == 48.5
