@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.causes.cpu_use import busy, culprit, declared_service, is_database, measured, number, throttled, traffic
-from agents.causes.service import RESTART_SERVICE
+from agents.causes.service import BOOT_WAIT_SECONDS, RESTART_SERVICE
 from agents.causes.strangers import stop_process_step, stop_unit_step
 from graph.facts import Fact, Facts
 from graph.kind import Cause, Match, Remedy
@@ -128,14 +128,26 @@ def _resize(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanS
         return ()
     why = f"{facts.value('provider.instance_type')} is too small for what is asked of it"
     step = PlanStep(action="resize_instance", params={"instance_type": larger}, why=why, expect="the CPU is less busy")
-    return (step,)
+    wait = PlanStep(
+        action="wait",
+        params={"seconds": BOOT_WAIT_SECONDS, "until": "answers"},
+        why="the host needs time to boot",
+        expect="the host answers over SSH",
+    )
+    return (step, wait)
 
 
 def _add_instances(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
-    if resource.scaling.auto_scaling_group is None:
+    """One more; nothing where the group is as large as it is declared, or allowed, to be."""
+    present, most = facts.value("provider.capacity"), facts.value("provider.capacity_most")
+    declared = resource.scaling.max_capacity
+    if not isinstance(present, int) or not isinstance(most, int) or declared is None or present < 1:
         return ()
-    why = "more is asked of the group than its instances can do"
-    return (PlanStep(action="add_instances", params={}, why=why, expect="the load is shared by more instances"),)
+    if present >= min(most, declared):
+        return ()
+    why = f"more is asked of the group than its {present} instances can do"
+    params = {"present": present, "desired": present + 1}
+    return (PlanStep(action="add_instances", params=params, why=why, expect="the load is shared by one more"),)
 
 
 def next_type(resource: Resource, facts: Facts) -> str | None:
@@ -148,8 +160,10 @@ def next_type(resource: Resource, facts: Facts) -> str | None:
 
 STOP_UNIT = Remedy("stop_unit", "stop the unit it belongs to", _stop_unit, ("stop_unit",))
 STOP_PROCESS = Remedy("stop_process", "end the process", _stop_process, ("stop_process",))
-RESIZE = Remedy("resize_instance", "change to the next larger declared type", _resize, ("resize_instance",), True)
-ADD_INSTANCES = Remedy("add_instances", "add capacity to its group", _add_instances, ("add_instances",), True)
+RESIZE = Remedy(
+    "resize_instance", "change to the next larger declared type", _resize, ("resize_instance", "wait"), True
+)
+ADD_INSTANCES = Remedy("add_instances", "add an instance to its group", _add_instances, ("add_instances",), True)
 
 
 CAUSES: tuple[Cause, ...] = (

@@ -136,8 +136,24 @@ def test_a_runaway_whose_start_is_not_known_is_left_to_a_human() -> None:
 
 
 def test_real_load_takes_the_next_larger_declared_type() -> None:
-    [[step]] = plan(BUSY | SHOP | LOADED | SMALL)
+    [[step, wait]] = plan(BUSY | SHOP | LOADED | SMALL)
     assert (step.action, step.params) == ("resize_instance", {"instance_type": "t3.large"})
+    assert (wait.action, wait.params["until"]) == ("wait", "answers")
+
+
+@pytest.mark.parametrize(
+    ("present", "most", "desired"),
+    [(2, 8, 3), (3, 8, 4), (4, 8, None), (3, 3, None), (0, 8, None), (None, 8, None)],
+)
+def test_real_load_gets_one_more_instance_within_what_is_declared(
+    present: int | None, most: int, desired: int | None
+) -> None:
+    grouped = RESOURCE.model_copy(update={"scaling": Scaling(auto_scaling_group="web", max_capacity=4)})
+    capacity: dict[str, FactValue] = {"provider.capacity_most": most}
+    if present is not None:
+        capacity["provider.capacity"] = present
+    steps = [step for each in plan(BUSY | SHOP | LOADED | capacity, grouped) for step in each]
+    assert [step.params for step in steps] == ([{"present": present, "desired": desired}] if desired else [])
 
 
 @pytest.mark.parametrize("known", [{"provider.instance_type": "t3.large"}, {"provider.instance_type": "m5.large"}, {}])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graph.facts import FactValue
 from graph.ports import Finding, PermanentError
-from graph.records import Incident
-from tools.clients.providers.provider import ProviderStatus
+from graph.records import Incident, Resource
+from tools.clients.providers.provider import Provider, ProviderError, ProviderStatus
 from tools.evidence.context import SOURCE_SECONDS, EvidenceContext, ago, asked_of, line, resource_of, text_of, whole
 
 
@@ -19,8 +19,9 @@ class ProviderSource:
         self._context = context
 
     async def gather(self, incident: Incident) -> Finding:
-        """Facts provider.name, provider.state, provider.instance_check, provider.system_check. Raises ProviderError,
-        and PermanentError for a provider that is not configured."""
+        """Facts provider.name, provider.state, provider.instance_type, provider.instance_check, provider.system_check;
+        with a declared Auto Scaling group, provider.capacity and provider.capacity_most. Raises ProviderError, and
+        PermanentError for a provider that is not configured."""
         resource = resource_of(incident)
         access = resource.provider
         if access.name == "none":
@@ -39,7 +40,19 @@ class ProviderSource:
             facts["provider.system_check"] = status.system_check
         if status.instance_type:
             facts["provider.instance_type"] = line(status.instance_type, 40)
+        facts |= await self._capacity(provider, resource)
         return Finding(asked, self._text(status), facts, raw=whole(_raw(status)))
+
+    async def _capacity(self, provider: Provider, resource: Resource) -> dict[str, FactValue]:
+        """How many instances its group is to have, and may have; nothing where the provider can't tell just now."""
+        group = resource.scaling.auto_scaling_group
+        if group is None:
+            return {}
+        try:
+            now = await provider.capacity(resource, group=group)
+        except ProviderError:  # the machine's own state was told, and matters more
+            return {}
+        return {"provider.capacity": now.desired, "provider.capacity_most": now.maximum}
 
     def _text(self, status: ProviderStatus) -> str:
         launched = ""
