@@ -49,6 +49,8 @@ select pg_is_in_recovery() as in_recovery,
  to_jsonb(l) ->> 'wal_status' as wal_status,
  pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
   l.restart_lsn)::float8 as retained,
+ (select min(right(name, 16)) from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$') as oldest_wal,
+ (select setting::bigint from pg_settings where name = 'wal_segment_size') as segment_bytes,
  w.pid as sender_pid, w.state as sender_state,
  pg_wal_lsn_diff(pg_current_wal_lsn(), w.replay_lsn)::float8 as behind,
  pg_wal_lsn_diff(pg_current_wal_lsn(), w.sent_lsn)::float8 as unsent
@@ -106,6 +108,15 @@ class Standby:
     sender_state: str
     behind: int | None
     unsent: int | None
+    oldest_wal: int | None = None
+    """Where the oldest of its log that is still there begins, in bytes since the beginning."""
+
+    def still_has(self, lsn: str) -> bool | None:
+        """Whether its log from that position on is still there; None where nobody knows."""
+        try:
+            return None if self.oldest_wal is None else lsn_bytes(lsn) >= self.oldest_wal
+        except ValueError:
+            return None
 
 
 def parse_replica(row: Row) -> PostgresReplication:
@@ -157,6 +168,7 @@ def parse_standby(row: Row) -> Standby:
         sender_state=str(row["sender_state"] or ""),
         behind=_int(row, "behind"),
         unsent=_int(row, "unsent"),
+        oldest_wal=_segment_start(row),
     )
 
 
@@ -172,6 +184,21 @@ def lsn_bytes(lsn: str) -> int:
     """`1/3000148` as a number of bytes since the beginning. Raises ValueError."""
     high, _, low = lsn.partition("/")
     return (int(high, 16) << 32) + int(low, 16)
+
+
+DEAD_SLOTS = """\
+select slot_name as name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::float8 as retained,
+ slot_type as type from pg_replication_slots
+ where not active and restart_lsn is not null and not pg_is_in_recovery() order by restart_lsn limit 8"""
+"""Slots nobody uses, with how many bytes of log each keeps; those that keep most come first."""
+
+
+def _segment_start(row: Row) -> int | None:
+    """From the last 16 digits of a segment's name (its log and its number therein) and the size of segments."""
+    name, size = str(row["oldest_wal"] or ""), _int(row, "segment_bytes")
+    if len(name) != 16 or not size:
+        return None
+    return (int(name[:8], 16) << 32) + int(name[8:], 16) * size
 
 
 def _blocker(row: Row) -> Session | None:
