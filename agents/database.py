@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agents.causes import mariadb, postgresql, service
+from agents.causes import mariadb, postgresql, provider, service
 from agents.causes.nothing import judged
 from graph.facts import Fact, Facts
 from graph.kind import Cause, Match, ResourceKind
@@ -77,8 +77,9 @@ DATABASE = ResourceKind(
         "hard_reboot",
         "start_instance",
         "wait",
+        *provider.MANAGED_ACTIONS,
         *dict.fromkeys((*postgresql.ACTIONS, *mariadb.ACTIONS)),
     ),
     no_fault=database_well,
-    causes=(*(on_a_host(cause) for cause in service.CAUSES), *postgresql.CAUSES, *mariadb.CAUSES),
+    causes=(*(on_a_host(cause) for cause in service.CAUSES), *provider.MANAGED, *postgresql.CAUSES, *mariadb.CAUSES),
 )

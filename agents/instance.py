@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.causes import cpu, disk, needs, service
+from agents.causes import cpu, disk, needs, provider, service
 from agents.causes.nothing import nothing_wrong
 from graph.kind import ResourceKind
 
@@ -42,7 +42,15 @@ INSTANCE = ResourceKind(
         "remove_core_dumps",
         "restart_holder",
         "expand_volume",
+        "resize_instance",
+        "shrink_instance",
+        "add_instances",
+        "remove_instances",
+        "allow_ingress",
+        "revoke_ingress",
+        "fail_over",
+        "fail_back",
     ),
     no_fault=nothing_wrong,
-    causes=(*service.CAUSES, *needs.CAUSES, *cpu.CAUSES, *disk.CAUSES),
+    causes=(*service.CAUSES, *provider.CAUSES, *needs.CAUSES, *cpu.CAUSES, *disk.CAUSES),
 )

@@ -111,13 +111,18 @@ class WorldHealth:
         """One observation per criterion: `alert NAME`, `http URL`, `tcp HOST:PORT`, `service UNIT`, and
         `host answers` where nothing else is declared. Empty for an incident without resource. Never raises.
 
-        Judged by `traffic`, only what clients see counts: alerts and http and tcp checks.
+        Judged by `traffic`, only what clients see counts: alerts and http and tcp checks. Where there are such checks,
+        an alert about the machine that was lost says nothing of them.
         """
         resource = incident.resource
         if resource is None:
             return ()
-        alerts = [self._alert(name, same, resource) for name, same in _by_name(incident.alerts).items()]
         probes = [self._probe(check) for check in resource.health if check.service is None]
+        lost = judged_by == "traffic" and bool(probes)
+        alerts = [
+            _of_the_lost(name) if lost and _about_the_machine(same) else self._alert(name, same, resource)
+            for name, same in _by_name(incident.alerts).items()
+        ]
         if judged_by == "traffic":
             rest = []
         elif resource.services or any(check.service for check in resource.health):
@@ -161,23 +166,7 @@ class WorldHealth:
     # -- the declared checks -----------------------------------------------------------------------------
 
     async def _probe(self, check: HealthCheck) -> list[Observation]:
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                status, observed = await (self._get(check.http) if check.http else _connect(check.tcp or ""))
-        except TimeoutError:
-            status, observed = "pending", f"no answer within {CHECK_SECONDS:g} s"
-        return [_observation(check.name, status, observed)]
-
-    async def _get(self, url: str) -> tuple[Status, str]:
-        try:
-            async with self._http.stream("GET", url, follow_redirects=False) as answer:
-                if 200 <= answer.status_code < 400:
-                    return "pass", f"HTTP {answer.status_code}"
-                return "pending", f"HTTP {answer.status_code}: {await _beginning(answer)}".rstrip(": ")
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            return "unknown", f"no URL that can be asked ({error}): correct this health check"
-        except httpx.HTTPError as error:
-            return "pending", str(error) or type(error).__name__
+        return [await probed(self._http, check)]
 
     async def _services(self, resource: Resource) -> list[Observation]:
         units = _units_of(resource)
@@ -200,6 +189,38 @@ class WorldHealth:
         if result.ok:
             return [_observation("host answers", "pass", "it runs commands")]
         return [_observation("host answers", "pending", f"`true` ended with exit status {result.exit_status}")]
+
+
+def _about_the_machine(alerts: Sequence[Alert]) -> bool:
+    """Whether they come from the machine's own exporter, which goes down with it."""
+    return all(alert.labels.get("job") == "node" for alert in alerts)
+
+
+async def _of_the_lost(name: str) -> list[Observation]:
+    why = f"{NOT_CHECKED}it is about the machine itself, whose traffic was moved away; what clients reach is judged"
+    return [_observation(f"alert {name}", "pass", why)]
+
+
+async def probed(http: httpx.AsyncClient, check: HealthCheck) -> Observation:
+    """An http or tcp check as of now, as clients of the service see it. Never raises."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            status, observed = await (_get(http, check.http) if check.http else _connect(check.tcp or ""))
+    except TimeoutError:
+        status, observed = "pending", f"no answer within {CHECK_SECONDS:g} s"
+    return _observation(check.name, status, observed)
+
+
+async def _get(http: httpx.AsyncClient, url: str) -> tuple[Status, str]:
+    try:
+        async with http.stream("GET", url, follow_redirects=False) as answer:
+            if 200 <= answer.status_code < 400:
+                return "pass", f"HTTP {answer.status_code}"
+            return "pending", f"HTTP {answer.status_code}: {await _beginning(answer)}".rstrip(": ")
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        return "unknown", f"no URL that can be asked ({error}): correct this health check"
+    except httpx.HTTPError as error:
+        return "pending", str(error) or type(error).__name__
 
 
 async def _connect(address: str) -> tuple[Status, str]:

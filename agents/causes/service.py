@@ -12,6 +12,7 @@ from graph.records import PlanStep, Resource
 UNREACHABLE_BY_FAULT = ("timeout", "no_route", "refused", "closed")
 ACCESS_REFUSED = ("auth", "host_key")
 DOWN = ("failed", "stopped")
+KNOWN_STATES = ("running", "stopped", "stopping", "terminated", "shutting-down")
 BOOT_WAIT_SECONDS = 120
 
 
@@ -44,7 +45,7 @@ def host_hung(facts: Facts, resource: Resource) -> Match | None:
 
 def host_unreachable(facts: Facts, resource: Resource) -> Match | None:
     lost = _unreachable(facts)
-    if not lost or facts.value("provider.state") in ("running", "stopped", "stopping"):
+    if not lost or facts.value("provider.state") in KNOWN_STATES:
         return None
     how = facts.value("host.unreachable_how") or "no answer"
     return Match(0.8, lost, f"the host does not answer ({how}) and no provider can tell or reboot it", resource.id)
@@ -216,10 +217,24 @@ def _enlarge_and_restart(resource: Resource, unit: str | None, facts: Facts) -> 
     return (*room, *_restart(resource, unit, facts)) if room else ()
 
 
+def _fail_over(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+    if resource.failover is None or facts.value("provider.serves") is False:
+        return ()
+    step = PlanStep(
+        action="fail_over",
+        why=f"the host is lost to its clients, and {resource.failover.to} stands by",
+        expect=f"{resource.failover.to} takes the traffic",
+    )
+    return (step,)
+
+
 RESTART_SERVICE = Remedy("restart_service", "restart the service", _restart)
 START_SERVICE = Remedy("start_service", "start the service", _start)
 SOFT_REBOOT = Remedy("soft_reboot", "reboot through the provider, then wait", _soft_reboot, needs_provider=True)
 HARD_REBOOT = Remedy("hard_reboot", "stop by force and start, then wait", _hard_reboot, needs_provider=True)
+FAIL_OVER = Remedy(
+    "fail_over", "move the traffic to the declared standby", _fail_over, ("fail_over",), needs_provider=True
+)
 START_INSTANCE = Remedy("start_instance", "start the instance, then wait", _start_instance, needs_provider=True)
 MAKE_ROOM = Remedy(
     "make_room",
@@ -242,14 +257,15 @@ CAUSES: tuple[Cause, ...] = (
         "the instance is stopped at the provider",
         "service_down",
         host_stopped,
-        (START_INSTANCE,),
+        (START_INSTANCE, FAIL_OVER),
+        human_must="it can't be started: look at it at the provider; traffic moved to its standby stays there",
     ),
     Cause(
         "host_hung",
         "the host does not answer though the provider says it runs",
         "service_down",
         host_hung,
-        (SOFT_REBOOT, HARD_REBOOT),
+        (SOFT_REBOOT, FAIL_OVER, HARD_REBOOT),
     ),
     Cause(
         "host_unreachable",

@@ -10,11 +10,16 @@ from tools.actions.clean_stores import CleanPackageCache, VacuumJournal
 from tools.actions.end_idle_sessions import EndIdleSessions
 from tools.actions.end_session import EndSession
 from tools.actions.expand_volume import ExpandVolume
+from tools.actions.fail_over import FailBack, FailOver
 from tools.actions.fence_primary import FencePrimary
 from tools.actions.hard_reboot import HardReboot
+from tools.actions.on_capacity import AddInstances, RemoveInstances
+from tools.actions.on_ingress import AllowIngress, RevokeIngress
+from tools.actions.on_managed_database import PromoteDatabase, RebootDatabase
 from tools.actions.promote_mariadb import PromoteMariaDb
 from tools.actions.rebuild_mariadb import RebuildMariaDb, RestoreReplicaData
 from tools.actions.repoint_replica import RepointReplica
+from tools.actions.resize_instance import ResizeInstance, ShrinkInstance
 from tools.actions.restart_holder import RestartHolder
 from tools.actions.restart_replication import RestartReplication
 from tools.actions.restart_service import RestartService
@@ -55,6 +60,16 @@ CATALOG: tuple[type[Action[Any]], ...] = (
     RestoreReplicaData,
     FencePrimary,
     PromoteMariaDb,
+    ResizeInstance,
+    ShrinkInstance,
+    AddInstances,
+    RemoveInstances,
+    AllowIngress,
+    RevokeIngress,
+    FailOver,
+    FailBack,
+    RebootDatabase,
+    PromoteDatabase,
 )
 
 __all__ = ("CATALOG", "Action", "ActionContext")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 from graph.facts import FactValue
 from graph.ports import Finding, PermanentError
 from graph.records import Incident, Resource
 from tools.clients.providers.provider import Provider, ProviderError, ProviderStatus
 from tools.evidence.context import SOURCE_SECONDS, EvidenceContext, ago, asked_of, line, resource_of, text_of, whole
+from tools.evidence.provider_more import More, more_of
 
 
 class ProviderSource:
@@ -32,7 +36,7 @@ class ProviderSource:
             raise PermanentError(f"{resource.key} names provider {access.name!r}; known providers: {known}")
         where = f"{access.instance_id}, region={access.region or 'default'}"
         asked = asked_of(f"{access.name}: instance state, status checks, events and console of {where}")
-        status = await provider.status(resource)
+        status, more = await asyncio.gather(provider.status(resource), more_of(provider, resource))
         facts: dict[str, FactValue] = {"provider.name": access.name, "provider.state": status.state}
         if status.instance_check != "unknown":
             facts["provider.instance_check"] = status.instance_check
@@ -41,7 +45,9 @@ class ProviderSource:
         if status.instance_type:
             facts["provider.instance_type"] = line(status.instance_type, 40)
         facts |= await self._capacity(provider, resource)
-        return Finding(asked, self._text(status), facts, raw=whole(_raw(status)))
+        for item in more:
+            facts |= item.facts
+        return Finding(asked, self._text(status, more), facts, raw=whole(_raw(status, more)))
 
     async def _capacity(self, provider: Provider, resource: Resource) -> dict[str, FactValue]:
         """How many instances its group is to have, and may have; nothing where the provider can't tell just now."""
@@ -54,7 +60,7 @@ class ProviderSource:
             return {}
         return {"provider.capacity": now.desired, "provider.capacity_most": now.maximum}
 
-    def _text(self, status: ProviderStatus) -> str:
+    def _text(self, status: ProviderStatus, more: Sequence[More]) -> str:
         launched = ""
         if status.launched_at is not None:
             launched = f"launched {ago((self._context.clock.now() - status.launched_at).total_seconds())} ago"
@@ -62,6 +68,7 @@ class ProviderSource:
         console = [item for item in status.console_tail.splitlines() if item.strip()]
         return text_of(
             f"{status.state} {status.instance_type}".strip(),
+            *(item.words for item in more),
             checks,
             launched,
             line(status.state_reason, 80),
@@ -70,12 +77,13 @@ class ProviderSource:
         )
 
 
-def _raw(status: ProviderStatus) -> str:
+def _raw(status: ProviderStatus, more: Sequence[More]) -> str:
     launched = status.launched_at.isoformat() if status.launched_at else "?"
     return "\n".join(
         (
             f"state {status.state} ({status.state_reason}), type {status.instance_type}, launched {launched}",
             f"instance check {status.instance_check}, system check {status.system_check}",
+            *(item.words for item in more if item.words),
             *status.events,
             "-- console",
             status.console_tail,
