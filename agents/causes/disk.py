@@ -29,6 +29,8 @@ from graph.records import PlanStep, Resource
 _LEAST = 0.65
 _IF_ENOUGH = 0.1
 _BY_SHARE = 0.2
+_LESS_PARTLY_SEEN = 0.45
+"""What was not looked at may be what fills it: nobody knows then."""
 _LESS_WITH_SERVICE = 0.15
 _WAL_SHARE_OF_DISK = 0.25
 """A write-ahead log of less than that is as large as such logs are."""
@@ -99,9 +101,12 @@ def data_growth(facts: Facts, resource: Resource) -> Match | None:
             data = sorted(facts.all("disk.user_data_mib", mount=need.mount), key=lambda fact: -float(fact.value))
             most = f": {data[0].labels['path']} has {data[0].value} MiB" if data else ""
             cites = [need.over, *_fullness(facts, need.mount), *data]
-            return Match(
-                0.92 - _service_down(facts), cites, f"{need.mount} is full of data that must be kept{most}", need.mount
-            )
+            summary = f"{need.mount} is full of data that must be kept{most}"
+            unseen = list(facts.where("disk.partly_seen", True, mount=need.mount))
+            if unseen:
+                summary += "; but not all of it could be looked at in time"
+            score = 0.92 - _service_down(facts) - (_LESS_PARTLY_SEEN if unseen else 0)
+            return Match(round(score, 3), [*cites, *unseen], summary, need.mount)
     return None
 
 

@@ -12,7 +12,7 @@ from graph.kind import ActionSpec
 from graph.records import Resource
 from tools.actions.action import NotAllowed, Params
 from tools.actions.freeing import DEADLINE_SECONDS, Freeing
-from tools.actions.sweeping import KEEP_OPEN_FILES, SWEEPS, Sweep, count, real_root, remove, see_open_files
+from tools.actions.sweeping import SWEEPS, Sweep, count, keep_open_files, real_root, remove, see_open_files
 
 
 class RootParams(Params):
@@ -43,7 +43,7 @@ class CleanFiles(Freeing[RootParams]):
         return "; ".join((*self._before(resource, params), count(self.sweep, resource)))
 
     def _before(self, resource: Resource, params: RootParams) -> tuple[str, ...]:
-        return real_root(params.root), see_open_files(resource), KEEP_OPEN_FILES
+        return real_root(params.root), see_open_files(resource), keep_open_files(self.sweep, resource)
 
 
 class CleanLogs(CleanFiles):

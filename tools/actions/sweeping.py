@@ -79,11 +79,18 @@ def see_open_files(resource: Resource) -> str:
     )
 
 
-KEEP_OPEN_FILES = (
-    'keep=$(printf "%s\\n" "$open" | awk -v d="$(stat -c %d "$r")" '
-    "'$1 == d && !seen[$2]++ {printf \" ! -inum %s\", $2}')"
+_SPARED = (
+    'awk -v d="$(stat -c %d "$r")" '
+    '\'$1 == "c" { if ($2 in seen) printf " ! -inum %s", $2; next } $1 == d { seen[$2] }\''
 )
-"""Shell that sets `keep`, from `open` and `r`: tests that spare what is open on the root's file system."""
+_CANDIDATES = "c %i\\n"
+
+
+def keep_open_files(sweep: Sweep, resource: Resource) -> str:
+    """Shell that sets `keep`, from `open` and `r`: tests that spare those of the files that are open somewhere."""
+    found = f'{sudo(resource)}find -P "$r" {find_words(sweep, resource)} -printf "{_CANDIDATES}" 2>/dev/null'
+    return f'keep=$({{ printf "%s\\n" "$open"; {found}; }} | {_SPARED})'
+
 
 _SUM = "awk -v word={word} '{{ n++; s += $1 }} END {{ printf \"%s %d %d\\n\", word, n, s / 2 }}'"
 
@@ -114,7 +121,7 @@ def sudoers(resource: Resource) -> tuple[str, ...]:
     for sweep in SWEEPS.values():
         tests = escaped(" ".join(shlex.split(find_words(sweep, resource))))
         for root in sweep.roots(resource):
-            ending = r"( ! -inum [0-9]+)*( -delete)? -printf %b" + escaped(r"\n")
+            ending = r"( ! -inum [0-9]+)*( -delete)? -printf (%b|c %i)" + escaped(r"\n")
             allowed.append(f"/usr/bin/find ^-P {escaped(root)} {tests}{ending}$")
     return tuple(allowed)
 

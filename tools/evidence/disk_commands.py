@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from graph.records import Resource
 from tools.actions.big_logs import find_big_logs
 from tools.actions.clean_stores import JOURNAL, PACKAGE_CACHES, used_by
-from tools.actions.sweeping import KEEP_OPEN_FILES, OPEN_FILES, SWEEPS, count
+from tools.actions.sweeping import OPEN_FILES, SWEEPS, count, keep_open_files
 from tools.services.units import sudo
 
 _PART_SECONDS = 5
+_ALL_SECONDS = 22
 _DATABASES = ("/var/lib/postgresql", "/var/lib/pgsql", "/var/lib/mysql")
 WAL = ("*/pg_wal/*", "*-bin.[0-9]*", "*/binlog.[0-9]*")
 DEEP = 4
@@ -42,20 +43,22 @@ def roots_of(resource: Resource) -> tuple[str, ...]:
 
 def trouble_command(resource: Resource, mounts: Sequence[str], roots: Sequence[str], inodes: bool) -> str:
     """What fills these mounts: looked for below these roots, and from the mounts down for what is nobody's to clean."""
-    parts = [
-        f"S='nice -n 19 timeout {_PART_SECONDS}'",
+    begin = [
+        f"t0=$(date +%s); S='nice -n 19 timeout {_PART_SECONDS}'",
         f"open=$($S {sudo(resource)}find -L /proc/[0-9]*/fd {OPEN_FILES} 2>/dev/null); "
         f'[ -n "$open" ] || open=$($S find -L /proc/[0-9]*/fd {OPEN_FILES} 2>/dev/null)',
         f"for m in {shlex.join(mounts)}; do stat -c 'M %d %n' -- \"$m\"; done",
         _DELETED,
     ]
+    parts = []
     for sweep in SWEEPS.values():
         for root in sweep.roots(resource):
             if root in roots:
-                parts.append(f"r={shlex.quote(root)}; {KEEP_OPEN_FILES}; {_tagged('C', root, count(sweep, resource))}")
+                counted = f"{keep_open_files(sweep, resource)}; {count(sweep, resource)}"
+                parts.append(_tagged("C", root, counted))
     for root in resource.cleanup.log_roots:
         if root in roots:
-            parts.append(f"r={shlex.quote(root)}; {_tagged('L', root, find_big_logs(resource, most=3))}")
+            parts.append(_tagged("L", root, find_big_logs(resource, most=3)))
     if JOURNAL in roots:
         parts.append(_tagged("C", JOURNAL, used_by("journal", JOURNAL)))
     if caches := [root for root in roots if root in PACKAGE_CACHES]:
@@ -63,7 +66,8 @@ def trouble_command(resource: Resource, mounts: Sequence[str], roots: Sequence[s
     parts += [_wal(resource, root) for root in roots if root in wal_roots(resource)]
     parts += [_user_data(resource, mount) for mount in mounts]
     parts += [_inodes(resource, mount) for mount in mounts if inodes]
-    return "; ".join(parts)
+    # what comes late on a slow disk is left out: `facts_of_trouble` sees that it is missing
+    return "; ".join((*begin, *(f"[ $(($(date +%s) - t0)) -ge {_ALL_SECONDS} ] || {{ {part}; }}" for part in parts)))
 
 
 def wal_roots(resource: Resource) -> tuple[str, ...]:
@@ -74,8 +78,8 @@ def wal_roots(resource: Resource) -> tuple[str, ...]:
 
 def _tagged(tag: str, root: str, command: str) -> str:
     """Each line of the command as `TAG root<tab>line`."""
-    bounded = f"$S sh -c 'keep=$1; r=$2; '{shlex.quote(command)} sh \"$keep\" {shlex.quote(root)}"
-    return f"{bounded} 2>/dev/null | {_each(tag, root)}"
+    bounded = f"$S sh -c {shlex.quote(f'open=$(cat); r=$1; {command}')} sh {shlex.quote(root)}"
+    return f"printf '%s\\n' \"$open\" | {bounded} 2>/dev/null | {_each(tag, root)}"
 
 
 def _each(tag: str, where: str) -> str:

@@ -7,6 +7,7 @@ disk.deleted_open_mib{mount,unit,pid,started,name}
 disk.wal_mib{mount,path}                a database's write-ahead or binary log
 disk.user_data_mib{mount,path}          the largest of all else
 disk.inode_eater{mount,path}            entries of the folder that has most
+disk.partly_seen{mount}                 the disk was too slow to tell all of the above in time
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from graph.facts import FactValue, fact_key
 from graph.records import Resource
 from tools.actions.big_logs import parse_big_logs
+from tools.actions.sweeping import SWEEPS
 from tools.evidence.disk_commands import roots_of
 from tools.evidence.disk_usage import FileSystem, Usage
 
@@ -44,11 +46,20 @@ def facts_of_trouble(
             facts |= _deleted(rest, devices)
         elif tag == "W":
             facts |= _wal(rest, usage)
+    told = {rest.partition("\t")[0] for tag, rest in _tagged(output) if tag == "C"}
     for fs in trouble:
+        if _counted(resource, usage, fs.mount) - told:
+            facts[fact_key("disk.partly_seen", mount=fs.mount)] = True
         facts |= _user_data(output, fs.mount, resource)
         if fs.mount in short_of_inodes:
             facts |= _inode_eater(output, fs.mount)
     return facts
+
+
+def _counted(resource: Resource, usage: Usage, mount: str) -> set[str]:
+    """The roots on that mount of which an answer must be there, where there was the time to give one."""
+    roots = {root for sweep in SWEEPS.values() for root in sweep.roots(resource)}
+    return {root for root in roots if usage.mount_of(root) == mount}
 
 
 def _tagged(output: str) -> Iterator[tuple[str, str]]:
