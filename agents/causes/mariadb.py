@@ -93,6 +93,24 @@ def source_settings_broken(facts: Facts, resource: Resource) -> Match | None:
     return Match(0.96, cites, words, str(primary.value))
 
 
+def source_forgotten(facts: Facts, resource: Resource) -> Match | None:
+    """It follows nobody, and takes no writes: it was a replica, and is declared to be one."""
+    alone, writable = _is(facts, "repl.follows", False), _is(facts, "db.writable", False)
+    primary = facts.first("repl.primary")
+    if alone is None or writable is None or primary is None or not _primary_answers(facts, primary):
+        return None
+    words = f"it follows nobody, and is declared to follow {primary.value}"
+    return Match(0.96, [alone, writable, primary], words, str(primary.value))
+
+
+def access_refused(facts: Facts, resource: Resource) -> Match | None:
+    """It is up, and does not let us in."""
+    how = facts.first("db.unreachable_how")
+    if how is None or how.value not in ("auth", "config"):
+        return None
+    return Match(0.9, [how], "the database does not let us in: nothing of it can be seen or repaired", resource.id)
+
+
 def source_out_of_reach(facts: Facts, resource: Resource) -> Match | None:
     """Its settings are right and its primary answers us, but not the replica's own host."""
     lost, primary = _not_receiving(facts), facts.first("repl.primary")
@@ -268,6 +286,7 @@ def _fail_over(resource: Resource, target: str | None, facts: Facts) -> tuple[Pl
         return ()
     fence = PlanStep(
         action="fence_primary",
+        params={"by": "service" if facts.value("host.reachable") is True else "provider"},
         why="two primaries would cost more than one that is lost",
         expect="it can take no writes",
     )
@@ -294,20 +313,30 @@ def _end_blocker(resource: Resource, target: str | None, facts: Facts) -> tuple[
 
 
 def _end_idle(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+    seconds = facts.value("db.idle_seconds")
+    young = IDLE_SECONDS - int(seconds) if isinstance(seconds, int | float) else 0
+    wait = PlanStep(
+        action="wait",
+        params={"seconds": young + 1, "until": "elapsed"},
+        why="only who is idle for long is ended",
+        expect="those at work have ended by themselves",
+    )
     step = PlanStep(
         action="end_idle_sessions",
         params={"min_seconds": IDLE_SECONDS},
         why="they hold connections and do nothing",
         expect="there is room for those who work",
     )
-    return (step,)
+    return (wait, step) if young > 0 else (step,)
 
 
 START = Remedy("start_replication", "start what was stopped", _start, ("start_replication",))
 RESTART = Remedy("restart_replication", "stop and start replication", _restart, ("restart_replication",))
 REPOINT = Remedy("repoint_replica", "set the declared source again", _repoint, ("repoint_replica",))
 END_BLOCKER = Remedy("end_session", "end the session that holds the lock", _end_blocker, ("end_session",))
-END_IDLE = Remedy("end_idle_sessions", "end sessions idle inside a transaction", _end_idle, ("end_idle_sessions",))
+END_IDLE = Remedy(
+    "end_idle_sessions", "end sessions idle inside a transaction", _end_idle, ("wait", "end_idle_sessions")
+)
 REBUILD = Remedy(
     "rebuild_replica",
     "copy the primary afresh, and follow it from there",
@@ -371,6 +400,20 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             source_settings_broken,
             (REPOINT,),
+        ),
+        Cause(
+            "source_forgotten",
+            "a declared replica follows nobody",
+            "replication_lag",
+            source_forgotten,
+            (REPOINT,),
+        ),
+        Cause(
+            "database_access_refused",
+            "the database is up but does not let us in",
+            "unknown",
+            access_refused,
+            human_must="check database.user and password_file of this resource, and from where that user may connect",
         ),
         Cause(
             "source_out_of_reach",

@@ -85,6 +85,9 @@ def best(facts: Mapping[str, FactValue], resource: Resource = RESOURCE) -> str:
         (RUNS | {"repl.unreceived": 25}, "receiver_stalled"),
         (RUNS | {"repl.unreceived": 1}, "unknown"),
         (RUNS, "unknown"),
+        (REPLICA | {"repl.follows": False, "db.writable": False}, "source_forgotten"),
+        (REPLICA | {"repl.follows": False, "db.writable": True}, "unknown"),
+        ({"db.accepting": False, "db.unreachable_how": "auth"}, "database_access_refused"),
         (CROWD | {"db.idle_in_transaction": 60}, "sessions_idle"),
         (CROWD | {"db.idle_in_transaction": 3}, "unknown"),
         (CROWD | {"db.idle_in_transaction": 60, "db.connections_percent": 70.0}, "unknown"),
@@ -111,6 +114,14 @@ def test_a_blocker_that_is_not_certain_is_not_ended() -> None:
     assert "metadata_lock_info" in cause.human_must
 
 
+@pytest.mark.parametrize(("seconds", "actions"), [(3.0, ["wait", "end_idle_sessions"]), (60.0, ["end_idle_sessions"])])
+def test_only_who_is_idle_for_long_is_ended(seconds: float, actions: list[str]) -> None:
+    cause = DATABASE.cause("sessions_idle")
+    assert cause is not None
+    steps = cause.remedies[0].steps(RESOURCE, None, Facts.of([("E1", {"db.idle_seconds": seconds})]))
+    assert [step.action for step in steps] == actions
+
+
 @pytest.mark.parametrize("name", ["applier_failed", "binlog_lost"])
 def test_lost_events_are_never_skipped_but_copied_anew(name: str) -> None:
     cause = DATABASE.cause(name)
@@ -120,7 +131,7 @@ def test_lost_events_are_never_skipped_but_copied_anew(name: str) -> None:
 
 
 def test_every_remedy_uses_only_permitted_actions_and_says_which() -> None:
-    known = Facts.of([("E1", BEHIND | BLOCKER | SAFE)])
+    known = Facts.of([("E1", BEHIND | BLOCKER | SAFE | {"db.idle_seconds": 3.0})])
     for cause in mariadb.CAUSES:
         assert cause.remedies or cause.human_must, cause.name
         for remedy in cause.remedies:

@@ -24,7 +24,7 @@ from tools.clients.providers.memory import MemoryInstance, MemoryProvider
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROMOTE = PlanStep(action="promote_mariadb_replica", params={"replica": "db-2"})
-FENCE = PlanStep(action="fence_primary")
+FENCE = PlanStep(action="fence_primary", params={"by": "provider"})
 STOPPED = "5.0 1.0\nId=mariadb.service\nLoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState={}\n"
 
 
@@ -81,6 +81,8 @@ async def test_a_lost_primary_is_fenced_and_its_replica_takes_writes(pair: Pair)
     pair.replica.sql("INSERT INTO shop.orders (what) VALUES ('cake')")
     assert (await make_databases()["mariadb"].status(pair.resource("db-2"))).role == "primary"
     assert "follows nobody" in await world.refused(PROMOTE)
+    start = await world.catalogue.complete(world.primary, DATABASE, PlanStep(action="start_instance"))
+    assert "as a second" in (await world.catalogue.precondition(world.primary, start) or "")
 
 
 async def test_a_primary_that_answers_is_neither_fenced_nor_replaced(pair: Pair) -> None:
@@ -95,7 +97,8 @@ async def test_without_a_provider_a_service_that_would_start_again_is_not_fenced
 ) -> None:
     world = World(pair, hosts=MemoryHosts({"systemctl show": STOPPED.format(enabled)}), in_cloud=False)
     pair.primary.stop()
-    step = await world.catalogue.complete(world.primary, DATABASE, FENCE)
+    by_service = FENCE.model_copy(update={"params": {"by": "service"}})
+    step = await world.catalogue.complete(world.primary, DATABASE, by_service)
     assert step.rendered == "local$ systemctl disable --now mariadb.service"
     said = await world.refused(PROMOTE)
     assert said == "not refused" if fenced else "would start with its host" in said

@@ -9,7 +9,7 @@ from __future__ import annotations
 from graph.records import Resource
 from tools.actions.action import ActionContext
 from tools.actions.on_database import client_of
-from tools.clients.databases.database import DatabaseError, DatabaseUnreachable, database_of
+from tools.clients.databases.database import DatabaseError, DatabaseUnreachable, database_of, peers_of
 from tools.clients.host import HostUnreachable
 from tools.clients.providers.provider import ProviderError
 from tools.services import ManagerSilent, UnknownUnit, unit_states
@@ -58,6 +58,23 @@ async def unfenced(context: ActionContext, primary: Resource) -> str | None:
     if stopped := await _stopped_for_good(context, primary):
         doubts.append(stopped)
         return f"{primary.key} may still take writes: {'; '.join(doubts)}"
+    return None
+
+
+async def brings_back_a_primary(context: ActionContext, machine: Resource) -> str | None:
+    """Why a machine must not be started: it would bring back an old primary whose place another has taken; or None."""
+    for resource in context.inventory.values():
+        if resource.database is None or resource.database.role != "primary":
+            continue
+        if machine.id not in (resource.host, resource.id):
+            continue
+        for peer in peers_of(resource, context.inventory):
+            try:
+                status = await client_of(context, peer).status(peer)
+            except DatabaseError:
+                continue
+            if status.role == "primary" and status.writable:
+                return f"{peer.key} is primary now: starting {machine.key} would bring back {resource.key} as a second"
     return None
 
 

@@ -155,11 +155,12 @@ def exchange_line(resource: Resource) -> str:
     """Stop the server, put the fresh folder in the place of the data, start it. What fails leaves the old data in its
     place, and the server running on it."""
     at, manager = places_of(resource), manager_for(resource)
-    start = manager.start_command(at.unit)
+    start = f"{{ {manager.start_command(at.unit)}; }}"
     return (
-        f"{manager.stop_command(at.unit)}; "
-        f"{{ {at.root}mv -T {at.data} {at.before} || {{ {start}; exit 1; }}; }}; "
-        f"{{ {at.root}mv -T {at.fresh} {at.data} || {{ {at.root}mv -T {at.before} {at.data}; {start}; exit 1; }}; }}; "
+        # a start begins by lifting a start limit, which fails where there is none
+        f"set +e; {manager.stop_command(at.unit)} || exit 1; "
+        f"{at.root}mv -T {at.data} {at.before} || {{ {start}; exit 1; }}; "
+        f"{at.root}mv -T {at.fresh} {at.data} || {{ {at.root}mv -T {at.before} {at.data}; {start}; exit 1; }}; "
         f"{start}"
     )
 
@@ -167,10 +168,11 @@ def exchange_line(resource: Resource) -> str:
 def put_back_line(resource: Resource) -> str:
     """The old data in its place again; the copy goes where a later rebuild begins by removing it."""
     at, manager = places_of(resource), manager_for(resource)
-    start = manager.start_command(at.unit)
+    start = f"{{ {manager.start_command(at.unit)}; }}"
     return (
-        f"{manager.stop_command(at.unit)}; {at.root}rm -rf {at.fresh}; "
-        f"{at.root}mv -T {at.data} {at.fresh} && {at.root}mv -T {at.before} {at.data}; {start}"
+        f"{manager.stop_command(at.unit)} || exit 1; {at.root}{_clear(at)}; "
+        f"{at.root}mv -T {at.data} {at.fresh} || {{ {start}; exit 1; }}; "
+        f"{at.root}mv -T {at.before} {at.data} || {{ {at.root}mv -T {at.fresh} {at.data}; {start}; exit 1; }}; {start}"
     )
 
 

@@ -10,6 +10,7 @@ from graph.kind import ActionSpec
 from graph.ports import ActionOutput, Probe
 from graph.records import Resource
 from tools.actions.action import Action
+from tools.actions.fencing import brings_back_a_primary
 from tools.actions.on_provider import NoParams, must_be, named, provider_baseline, provider_of, too_early
 
 
@@ -35,8 +36,9 @@ class StartInstance(Action[NoParams]):
         return provider_of(self.context, resource).render(resource, "start")
 
     async def precondition(self, resource: Resource, params: NoParams) -> str | None:
-        """The provider says that it is stopped."""
-        return must_be("stopped", await provider_of(self.context, resource).status(resource), resource)
+        """The provider says that it is stopped, and it was not stopped to keep an old primary away."""
+        status = await provider_of(self.context, resource).status(resource)
+        return must_be("stopped", status, resource) or await brings_back_a_primary(self.context, resource)
 
     async def baseline(self, resource: Resource, params: NoParams) -> dict[str, Any]:
         """The provider's state and the time."""

@@ -146,8 +146,10 @@ class MariaDbClient:
         try:
             dialect = dialect_of(self.engine, str(connection.get_server_info()))  # type: ignore[no-untyped-call]
             yield Server(connection, resource, dialect, int(connection.thread_id()))  # type: ignore[no-untyped-call]
-        finally:
+        except BaseException:
             _hang_up(connection)
+            raise
+        _take_leave(connection)
 
     async def _ask(
         self, server: Server, statement: str, timeout: float = STATEMENT_SECONDS, secret: str | None = None
@@ -227,6 +229,12 @@ def _value(value: object) -> Value:
 
 def _literal(value: Param) -> str:
     return str(escape_item(value, _CHARSET))
+
+
+def _take_leave(connection: Connection[DictCursor]) -> None:
+    """Close with a word, or the server would log that we broke off."""
+    with contextlib.suppress(pymysql.err.Error, OSError):
+        connection.close()
 
 
 def _hang_up(connection: Connection[DictCursor]) -> None:
