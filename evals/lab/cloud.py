@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode
 
 from evals.lab import ec2_answers
+from evals.lab.cloud_network import CloudNetwork
 from evals.lab.ec2_answers import Observed, refused
 from evals.lab.power import INITIALIZING, Power, ssh_greets
+from evals.lab.sizes import CPUS
 
 REGION = "eu-west-1"
 _ZONE = f"{REGION}a"
+_VERSION = "2016-11-15"
 _MOTO_WAIT = 20.0
 _MOST_BODY = 1 << 20
 _NO_TERMINATION = "The lab's cloud terminates no instances: their disks are all there is of them."
@@ -32,9 +36,14 @@ Form = Mapping[str, Sequence[str]]
 class Cloud:
     """The endpoint on a free loopback port of the calling thread's network. `powers` is by instance id."""
 
-    def __init__(self, moto: tuple[str, int], powers: Mapping[str, Power]) -> None:
+    def __init__(
+        self, moto: tuple[str, int], powers: Mapping[str, Power], network: CloudNetwork | None = None
+    ) -> None:
         self._moto = moto
         self._powers = dict(powers)
+        self._network = network
+        self.out_of_capacity: set[str] = set()
+        """Instances that can't be started just now, as there is no machine for them."""
         self._impaired_since: dict[str, datetime] = {}
         self._booked: dict[str, str] = {}
         # the boot, known by its init's process id, in which an instance has answered
@@ -66,16 +75,23 @@ class Cloud:
         form = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
         action = form.get("Action", [""])[0]
         ids = [i for i in _listed(form, "InstanceId") if i in self._powers]
+        if _service(headers) != "ec2":
+            return self._forward(body, headers)
         special: dict[str, Callable[[], Answer]] = {
             "RebootInstances": lambda: self._ordered(body, headers, ids, lambda p: p.reboot()),
             "StopInstances": lambda: self._ordered(
                 body, headers, ids, lambda p: p.stop(form.get("Force", [""])[0].lower() == "true")
             ),
-            "StartInstances": lambda: self._ordered(body, headers, ids, lambda p: p.start()),
+            "StartInstances": lambda: self._started(body, headers, ids),
+            "AuthorizeSecurityGroupIngress": lambda: self._regrouped(body, headers, form),
+            "RevokeSecurityGroupIngress": lambda: self._regrouped(body, headers, form),
+            "AssociateAddress": lambda: self._led(body, headers, form.get("InstanceId", [""])[0]),
+            "DisassociateAddress": lambda: self._led(body, headers, None),
             "TerminateInstances": lambda: (403, refused("UnauthorizedOperation", _NO_TERMINATION)),
             "DescribeInstances": lambda: self._described(body, headers),
             "DescribeInstanceStatus": lambda: self._statuses(body, headers, form),
             "GetConsoleOutput": lambda: self._console(body, headers, form),
+            "ModifyInstanceAttribute": lambda: self._modified(body, headers, form),
         }  # fmt: skip
         return special.get(action, lambda: self._forward(body, headers))()
 
@@ -94,6 +110,44 @@ class Cloud:
                     "IncorrectInstanceState",
                     f"The instance '{instance_id}' is not in a state from which it can do that: {power.state()}",
                 )
+        return status, answer
+
+    def _modified(self, body: bytes, headers: Mapping[str, str], form: Form) -> Answer:
+        """A change of type gives the host the CPUs of that type, and is refused for one that is not stopped."""
+        instance_id, wanted = form.get("InstanceId", [""])[0], form.get("InstanceType.Value", [""])[0]
+        power = self._powers.get(instance_id)
+        if power is None or not wanted:
+            return self._forward(body, headers)
+        if wanted not in CPUS:
+            return 400, refused("InvalidInstanceAttributeValue", f"The lab's cloud has no type '{wanted}'.")
+        if power.state() != "stopped":
+            return 400, refused(
+                "IncorrectInstanceState", f"The instance '{instance_id}' is not in the 'stopped' state."
+            )
+        self._sync(headers)
+        status, answer = self._forward(body, headers)
+        if status == 200:
+            power.machine.give_cpus(CPUS[wanted])
+        return status, answer
+
+    def _started(self, body: bytes, headers: Mapping[str, str], ids: Sequence[str]) -> Answer:
+        if any(instance_id in self.out_of_capacity for instance_id in ids):
+            return 500, refused("InsufficientInstanceCapacity", f"There is no machine for it in {_ZONE} just now.")
+        return self._ordered(body, headers, ids, lambda power: power.start())
+
+    def _regrouped(self, body: bytes, headers: Mapping[str, str], form: Form) -> Answer:
+        status, answer = self._forward(body, headers)
+        if status == 200 and self._network is not None:
+            asked = {"Action": "DescribeSecurityGroups", "Version": _VERSION, "GroupId.1": form["GroupId"][0]}
+            told, groups = self._forward(urlencode(asked).encode(), headers)
+            if told == 200:
+                self._network.regroup(groups)
+        return status, answer
+
+    def _led(self, body: bytes, headers: Mapping[str, str], instance_id: str | None) -> Answer:
+        status, answer = self._forward(body, headers)
+        if status == 200 and self._network is not None:
+            self._network.lead(instance_id)
         return status, answer
 
     def _described(self, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -162,7 +216,8 @@ class Cloud:
         connection = http.client.HTTPConnection(*self._moto, timeout=_MOTO_WAIT)
         kept = {k: v for k, v in headers.items() if k.lower() not in ("host", "content-length", "connection", "expect")}
         try:
-            connection.request("POST", "/", body=body, headers=kept | {"Host": f"ec2.{REGION}.amazonaws.com"})
+            host = f"{_service(headers)}.{REGION}.amazonaws.com"
+            connection.request("POST", "/", body=body, headers=kept | {"Host": host})
             answer = connection.getresponse()
             return answer.status, answer.read()
         except OSError as error:
@@ -172,7 +227,14 @@ class Cloud:
 
 
 def _form(action: str, instance_id: str) -> bytes:
-    return urlencode({"Action": action, "Version": "2016-11-15", "InstanceId.1": instance_id}).encode()
+    return urlencode({"Action": action, "Version": _VERSION, "InstanceId.1": instance_id}).encode()
+
+
+def _service(headers: Mapping[str, str]) -> str:
+    """`ec2` of `… Credential=KEY/20261126/eu-west-1/ec2/aws4_request, …`: what the caller signed for."""
+    signed = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    scope = signed.partition("Credential=")[2].partition(",")[0].split("/")
+    return scope[3] if len(scope) == 5 and re.fullmatch("[a-z0-9]+", scope[3]) else "ec2"
 
 
 def _listed(form: Form, name: str) -> list[str]:

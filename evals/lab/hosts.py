@@ -26,6 +26,7 @@ from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.rootfs import base_image
 from evals.lab.rootfs_files import USER
+from evals.lab.sizes import CPUS
 from evals.lab.stage import LabError, SettingName, StageHost, StageOptions
 from evals.lab.sweep import HOSTS_FOLDER, Claim
 from evals.lab.upstream import ADDRESS as UPSTREAM_ADDRESS
@@ -64,6 +65,7 @@ class LabStage:
         self._cloud: Cloud | None = None
         self._claim = Claim()
         self.upstream = Upstream()
+        self._books: MotoBooks | None = None
 
     def up(self) -> None:
         """Bring everything up, or nothing: what was made is removed again when a part fails."""
@@ -143,6 +145,12 @@ class LabStage:
             raise LabError("the stage is not up")
         return self.powers[host.resource_id]
 
+    def book_type(self, host: StageHost, instance_type: str) -> None:
+        """Make the cloud believe that the host is of that type, with the CPUs it has now. Raises LabError."""
+        if self._books is None:
+            raise LabError("the stage is not up")
+        self._books.set_type(self.instance_ids[host.resource_id], instance_type, REGION)
+
     def recover(self, host: StageHost) -> None:
         """Put a host back: power on, thawed, plugged in, its service configured and answering. Raises LabError."""
         machine = self.machine(host)
@@ -175,7 +183,7 @@ class LabStage:
     def _up(self, base: Path) -> None:
         create_network()
         lxcfs = start_lxcfs(self._folder, self._processes)
-        books = MotoBooks(self._processes)
+        books = self._books = MotoBooks(self._processes)
         books.start()
         key = make_key(self.work / "id_ed25519", "selfheal's key for the lab")
         self.machines = tuple(
@@ -235,6 +243,7 @@ class LabStage:
             "services": [host.service],
             "cleanup": CLEANUP,
             "depends_on": [UPSTREAM_ADDRESS],
+            "scaling": {"instance_types": list(CPUS)},
             "traffic": f'sum(rate(shopd_requests_total{{resource_id="{host.resource_id}"}}[10s]))',
             "health": [{"http": f"http://{host.address}:{SERVICE_PORT}/healthz"}, {"service": host.service}],
         }

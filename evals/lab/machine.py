@@ -48,6 +48,11 @@ class Machine:
         self._switch = threading.RLock()
 
     @property
+    def cable(self) -> str:
+        """The name of the host's network cable at the bridge."""
+        return f"vb-{self._guest}"
+
+    @property
     def powered(self) -> bool:
         """Whether the host has power: running, booting, shutting down or hung."""
         with self._switch:
@@ -76,7 +81,7 @@ class Machine:
             self._state.unlink(missing_ok=True)
             spec = self.folder / "keeper.json"
             spec.write_text(json.dumps({
-                "argv": self._nspawn(), "cgroups": self.cgroups.joining(), "link": f"vb-{self._guest}",
+                "argv": self._nspawn(), "cgroups": self.cgroups.joining(), "link": self.cable,
                 "state": str(self._state), "lxcfs": IN_GUEST_LXCFS,
             }))  # fmt: skip
             self._processes.start(self.name, [sys.executable, "-I", str(Path(keeper.__file__).resolve()), str(spec)])
@@ -105,9 +110,13 @@ class Machine:
     def thaw(self) -> None:
         self.cgroups.thaw()
 
+    def give_cpus(self, most: int | None) -> int:
+        """Let the host have that many CPUs, None for all; returns how many that are."""
+        return self.cgroups.give_cpus(most)
+
     def plug(self, up: bool) -> None:
         """Plug the host's network cable in, or pull it, at the bridge: the host can't mend it. Raises LabError."""
-        call(["ip", "-n", NAMESPACE, "link", "set", f"vb-{self._guest}", "up" if up else "down"])
+        call(["ip", "-n", NAMESPACE, "link", "set", self.cable, "up" if up else "down"])
 
     def run(self, command: str, timeout: float) -> subprocess.CompletedProcess[str]:
         """Run `command` in the host's sh as root, from outside, not through its sshd.

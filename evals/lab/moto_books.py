@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from evals.lab.network import in_network
 from evals.lab.probing import ask, free_port, wait_until
 from evals.lab.processes import ProcessGroup
+from evals.lab.sizes import SMALL
 from evals.lab.stage import LabError, StageHost
 
 CREDENTIALS: Mapping[str, str] = {
@@ -19,6 +22,20 @@ CREDENTIALS: Mapping[str, str] = {
 """moto takes any, but boto3 signs with nothing less."""
 
 READY_WAIT = 30.0
+
+INSIDE = "10.77.1.0/24"
+"""Where the lab's own network is: what its security groups let in."""
+
+OPEN_PORTS = (22, 8080, 9100)
+"""What is reached on a host from outside: sshd, its service, node_exporter."""
+
+
+@dataclass(frozen=True)
+class Booked:
+    """A host in the books."""
+
+    instance_id: str
+    group_id: str
 
 
 class MotoBooks:
@@ -38,27 +55,31 @@ class MotoBooks:
 
     def enter(self, hosts: Sequence[StageHost], region: str) -> dict[str, str]:
         """Run one instance per host and return instance ids by resource id. Raises LabError."""
-        import boto3  # takes a third of a second, while the hosts boot
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
         with in_network():
             wait_until(self._missing, READY_WAIT, "moto's server is ready")
-            client = boto3.client(
-                "ec2", region_name=region, endpoint_url="http://%s:%d" % self.address,  # noqa: UP031
-                aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-                config=Config(connect_timeout=2, read_timeout=15, retries={"max_attempts": 1}, proxies={}),
-            )  # fmt: skip
+            client = _client(self.address, region)
             try:
                 return {host.resource_id: self._run_instance(client, host) for host in hosts}
             except (BotoCoreError, ClientError) as error:
                 raise LabError(f"moto's server did not take the lab's instances: {error}") from error
 
+    def set_type(self, instance_id: str, instance_type: str, region: str) -> None:
+        """Book another type, whatever the host is doing: how a fault begins with an instance of that type."""
+        with in_network():
+            client = _client(self.address, region)
+            was = client.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+            if was["InstanceType"] == instance_type:
+                return
+            client.stop_instances(InstanceIds=[instance_id])
+            client.modify_instance_attribute(InstanceId=instance_id, InstanceType={"Value": instance_type})
+            client.start_instances(InstanceIds=[instance_id])
+
     def _run_instance(self, client: object, host: StageHost) -> str:
         image = client.describe_images(Owners=["amazon"], MaxResults=5)["Images"][0]["ImageId"]  # type: ignore[attr-defined]
         made = client.run_instances(  # type: ignore[attr-defined]
-            ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.micro",
+            ImageId=image, MinCount=1, MaxCount=1, InstanceType=SMALL,
             TagSpecifications=[
                 {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": host.resource_id}]}
             ],
@@ -73,3 +94,15 @@ class MotoBooks:
         except OSError as error:
             return str(error)
         return None
+
+
+def _client(address: tuple[str, int], region: str) -> Any:
+    import boto3  # takes a third of a second, while the hosts boot
+    from botocore.config import Config
+
+    return boto3.client(
+        "ec2", region_name=region, endpoint_url="http://%s:%d" % address,  # noqa: UP031
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=Config(connect_timeout=2, read_timeout=15, retries={"max_attempts": 1}, proxies={}),
+    )  # fmt: skip

@@ -57,6 +57,8 @@ class Hardware(Protocol):
 
     def console(self) -> bytes: ...
 
+    def give_cpus(self, most: int | None) -> object: ...
+
 
 class Power:
     """The power supply of one host. Its orders return at once; `settle` waits for them."""
@@ -65,6 +67,8 @@ class Power:
         self.machine = machine
         self.stopped_by: Literal["cloud", "guest"] = "guest"
         self.failure: str | None = None
+        self.loses_reboots = False
+        """Reboots are taken and nothing comes of them until the power is switched off: a fault of what is beneath."""
         self._grace = grace
         self._busy: PowerState | None = None
         self._order: threading.Thread | None = None
@@ -117,6 +121,8 @@ class Power:
             self._busy = None
 
     def _reboot(self) -> None:
+        if self.loses_reboots:
+            return
         before = self.machine.leader()
         if not self._obeys(signal.SIGINT, before, lambda: self.machine.leader() not in (None, before)):
             self.machine.cut_power()
@@ -128,7 +134,7 @@ class Power:
         self.stopped_by = "guest"
 
     def _stop(self, force: bool) -> None:
-        self.stopped_by = "cloud"
+        self.stopped_by, self.loses_reboots = "cloud", False
         if force or not self._obeys(SIGPOWEROFF, self.machine.leader(), lambda: not self.machine.powered):
             self.machine.cut_power()
 

@@ -32,6 +32,7 @@ NAMES = (
     "cpu_process_runs_away",
     "cpu_fork_storm",
     "cpu_service_spins",
+    "cpu_load",
     "cpu_load_at_cap",
     "port_taken",
     "dependency_down",

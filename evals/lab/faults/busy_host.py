@@ -9,6 +9,7 @@ from evals.lab.faults.on_host import start_again, tell
 from evals.lab.hosts import SERVICE_PORT, LabStage
 from evals.lab.load import stop_load
 from evals.lab.rootfs_files import USER
+from evals.lab.sizes import SMALL
 from evals.lab.stage import LabError, StageHost
 
 UNIT = "batch7"
@@ -19,7 +20,7 @@ _SCRIPT_ELSEWHERE = "/usr/local/lib/[s]egment7"
 
 def one_cpu(stage: LabStage, host: StageHost) -> None:
     """One CPU, so that one program can use it up, and nobody else's work on this machine gets in its way."""
-    stage.machine(host).cgroups.give_cpus(1)
+    stage.machine(host).give_cpus(1)
 
 
 def leave_script(stage: LabStage, host: StageHost, text: str) -> None:
@@ -63,7 +64,8 @@ def restore(stage: LabStage, host: StageHost) -> None:
     ending = f"systemctl kill --signal=KILL {UNIT}; systemctl stop {UNIT}; pkill -KILL -f {_SCRIPT_ELSEWHERE}"
     stage.run(host, ending, 40)
     machine = stage.machine(host)
-    machine.cgroups.give_cpus(None)
+    machine.give_cpus(None)
+    stage.book_type(host, SMALL)
     plain = service_config(SERVICE_PORT)
     if (machine.disk.root / "etc/shopd.json").read_text() != plain:
         machine.disk.write("etc/shopd.json", plain)

@@ -7,6 +7,7 @@ from evals.lab.faults.busy_host import one_cpu, restore
 from evals.lab.faults.on_host import tell, wait_healthy
 from evals.lab.hosts import SERVICE_PORT, LabStage
 from evals.lab.load import start_load
+from evals.lab.sizes import LARGE
 from evals.lab.stage import Fault, StageHost
 
 WORK_MS = 12
@@ -15,12 +16,13 @@ PER_SECOND = 80
 
 
 def inject(stage: LabStage, host: StageHost) -> None:
-    one_cpu(stage, host)
+    stage.book_type(host, LARGE)
     begin_load(stage, host)
 
 
 def begin_load(stage: LabStage, host: StageHost) -> None:
     """Make each answer cost something, and ask for many."""
+    one_cpu(stage, host)
     stage.machine(host).disk.write("etc/shopd.json", service_config(SERVICE_PORT, work_ms=WORK_MS))
     tell(stage, host, f"systemctl restart {host.service}")
     wait_healthy(stage, host)
@@ -36,5 +38,5 @@ FAULT = Fault(
     expected_outcome="escalated",
     inject=inject,
     restore=restore,
-    says="many requests use up the CPU of a host for which no larger type is declared",
+    says="many requests use up the CPU of a host that has the largest declared type",
 )
