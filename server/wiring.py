@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -44,7 +45,8 @@ from tools.clients.providers import make_providers
 from tools.clients.recording import Recorder
 from tools.clients.transports import TransportHosts
 from tools.evidence import EvidenceContext, History, make_sources
-from tools.health import WorldHealth, health_client
+from tools.health import OfKind, WorldHealth, health_client
+from tools.health_database import database_observations
 from tools.notify import HttpNotifier
 from tools.redaction import redact
 
@@ -110,7 +112,9 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
         stack.push_async_callback(prometheus.close)
         databases = make_databases(recorder)
         providers = make_providers({"none", *(item.provider.name for item in settings.resources)}, recorder)
-        health = WorldHealth(hosts, prometheus, await stack.enter_async_context(health_client()))
+        follows = OfKind("Database", partial(database_observations, databases, inventory))
+        http = await stack.enter_async_context(health_client())
+        health = WorldHealth(hosts, prometheus, http, (follows,))
         yield Tools(
             actions=Catalogue(ActionContext(hosts, clock, providers, inventory=inventory, databases=databases)),
             hosts=hosts,
