@@ -37,7 +37,9 @@ class VacuumJournal(Freeing[NoParams]):
         keep = f"--vacuum-size={resource.cleanup.journal_keep_mib}M"
         # Archiving the active journal begins a new one, for which a full disk has room only after the first vacuum.
         journalctl = f"{sudo(resource)}journalctl"
-        return f"{journalctl} {keep} && {journalctl} --rotate {keep}"
+        # Again where it failed: journald removes files itself meanwhile, and journalctl minds one that is gone.
+        again = f"{journalctl} --rotate {keep}"
+        return f"{journalctl} {keep}; {again} || {{ sleep 2; {again}; }}"
 
     def measure(self, resource: Resource, params: NoParams) -> str:
         keep = resource.cleanup.journal_keep_mib * 1024

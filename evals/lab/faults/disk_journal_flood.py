@@ -31,7 +31,7 @@ def inject(stage: Stage, host: StageHost) -> None:
         host,
         f"fallocate -l {room} {DATA}/catalogue; printf '{settings}' > {DROP_IN}; systemctl restart systemd-journald",
     )
-    tell(stage, host, f'python3 -c "{LINES}"', timeout=90)
+    tell(stage, host, f'python3 -c "{LINES}" && journalctl --sync', timeout=90)
 
 
 def mended(stage: Stage, host: StageHost) -> bool:

@@ -53,6 +53,12 @@ def has_room(stage: Stage, host: StageHost, mount: str = "/") -> bool:
     return roomy and stage.healthy(host)
 
 
+def size_of(stage: Stage, host: StageHost, mount: str) -> tuple[int, int]:
+    """(size, available), each in KiB."""
+    size, avail = tell(stage, host, f"df -k --output=size,avail {mount} | tail -n 1").stdout.split()
+    return int(size), int(avail)
+
+
 def tidy(stage: Stage, host: StageHost, *paths: str) -> None:
     """Remove what a fault has left, by paths that are ours, and the data beside it."""
     stage.run(host, f"rm -rf {' '.join(paths)} {DATA} /run/shop.sums", timeout=60)
