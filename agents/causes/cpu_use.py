@@ -17,6 +17,8 @@ BULK = 0.5
 """The share of the CPU in use that makes one user of it the cause."""
 RISEN = 1.5
 """Requests are rising from this many times of what is usual."""
+STEADY = 0.7
+"""A CPU that was at this share of what it is now has not become busy lately."""
 MANY_CONNECTIONS_PER_S, MANY_CONNECTIONS = 20, 50
 FEW_CONNECTIONS_PER_S, FEW_CONNECTIONS = 5, 10
 """Where no metric of requests is declared: what the host itself sees, with a wide gap in which nothing is said."""
@@ -120,8 +122,9 @@ def traffic(facts: Facts) -> tuple[Traffic, list[Fact], str]:
     now, usual = facts.first("metric.requests_per_s"), facts.first("metric.requests_usual_per_s")
     if now is not None and usual is not None:
         words = f"{number(now):g} requests a second, usually {number(usual):g}"
-        risen = number(now) >= RISEN * number(usual) + 1
-        return ("rising" if risen else "usual"), [now, usual], words
+        if number(now) >= RISEN * number(usual) + 1:
+            return "rising", [now, usual], words
+        return _without_rise(facts, now, usual, words)
     rate = facts.first("net.connections_per_s")
     open_now = list(facts.all("port.connections"))
     if rate is None:
@@ -133,6 +136,15 @@ def traffic(facts: Facts) -> tuple[Traffic, list[Fact], str]:
     if number(rate) < FEW_CONNECTIONS_PER_S and held < FEW_CONNECTIONS:
         return "usual", cites, words
     return "unknown", cites, words
+
+
+def _without_rise(facts: Facts, now: Fact, usual: Fact, words: str) -> tuple[Traffic, list[Fact], str]:
+    """Requests as ever prove that a service spins only where the CPU is not as ever too: both may have been high for
+    as long as anybody remembers."""
+    before, busy_now = facts.first("metric.cpu_usual_percent"), facts.first("cpu.busy_percent")
+    if number(now) >= 1 and before is not None and busy_now is not None and number(before) >= STEADY * number(busy_now):
+        return "unknown", [now, usual, before], f"{words}, and the CPU is as busy as usual"
+    return "usual", [now, usual, *([before] if before is not None else [])], words
 
 
 def measured(facts: Facts) -> bool:

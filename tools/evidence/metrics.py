@@ -128,16 +128,21 @@ async def _requests(
 
 
 def request_facts(found: Sequence[Series]) -> tuple[dict[str, FactValue], str]:
-    """The rate of requests now and as usual: the fifth that is lowest, as a load that rises is not usual yet."""
+    """The rate of requests now and as usual."""
     values = [value for series in found[:1] for _, value in series.points if finite(value)]
     if not values:
         return {}, ""
     now = round(values[-1], 1)
     if len(values) < _LEAST_POINTS:
         return {"metric.requests_per_s": now}, f"{now:g} requests/s"
-    usual = round(sorted(values)[len(values) // 5], 1)
+    usual = _usual(values)
     facts: dict[str, FactValue] = {"metric.requests_per_s": now, "metric.requests_usual_per_s": usual}
     return facts, f"{now:g} requests/s, usually {usual:g}"
+
+
+def _usual(values: Sequence[float]) -> float:
+    """What a tenth of the values lie below: while something rises, what it has risen to is not usual yet."""
+    return round(sorted(values)[len(values) // 10], 1)
 
 
 def _finding(
@@ -190,7 +195,10 @@ def _value(name: str, found: Sequence[Series]) -> tuple[dict[str, FactValue], st
     words = name.removesuffix("_percent").removesuffix("_bytes_per_s").replace("_", " ")
     if name.endswith("_percent"):
         peak = f" (peak {highest:.0f} %)" if highest - last >= 10 else ""
-        return {f"metric.{name}": last}, f"{words} {last:.0f} %{peak}"
+        facts: dict[str, FactValue] = {f"metric.{name}": last}
+        if name == "cpu_percent" and len(values) >= _LEAST_POINTS:
+            facts["metric.cpu_usual_percent"] = _usual(values)
+        return facts, f"{words} {last:.0f} %{peak}"
     return {f"metric.{name}": round(last)}, f"{words} {last / 1000:.0f} kB/s"
 
 

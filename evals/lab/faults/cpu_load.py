@@ -29,6 +29,6 @@ FAULT = Fault(
     inject=inject,
     restore=restore,
     says="many requests use up the CPU of a host that may have a larger type",
-    expected_actions=("resize_instance", "wait"),
+    expected_actions=("resize_instance",),
     mended=grown,
 )
