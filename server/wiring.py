@@ -116,7 +116,9 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
         http = await stack.enter_async_context(health_client())
         health = WorldHealth(hosts, prometheus, http, (follows,))
         yield Tools(
-            actions=Catalogue(ActionContext(hosts, clock, providers, inventory=inventory, databases=databases)),
+            actions=Catalogue(
+                ActionContext(hosts, clock, providers, inventory=inventory, databases=databases, prometheus=prometheus)
+            ),
             hosts=hosts,
             health=health,
             reasoner=make_reasoner(settings.llm),

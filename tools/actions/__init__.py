@@ -17,12 +17,18 @@ from tools.actions.on_capacity import AddInstances, RemoveInstances
 from tools.actions.on_ingress import AllowIngress, RevokeIngress
 from tools.actions.on_managed_database import PromoteDatabase, RebootDatabase
 from tools.actions.promote_mariadb import PromoteMariaDb
+from tools.actions.promote_postgres import PromotePostgres
 from tools.actions.rebuild_mariadb import RebuildMariaDb, RestoreReplicaData
+from tools.actions.rebuild_postgres import RebuildPostgres, RestorePostgresData
+from tools.actions.reload_replication import ReloadReplication
+from tools.actions.replication_slots import DropSlot, RecreateSlot
 from tools.actions.repoint_replica import RepointReplica
 from tools.actions.resize_instance import ResizeInstance, ShrinkInstance
 from tools.actions.restart_holder import RestartHolder
+from tools.actions.restart_receiver import RestartReceiver
 from tools.actions.restart_replication import RestartReplication
 from tools.actions.restart_service import RestartService
+from tools.actions.resume_replay import ResumeReplay
 from tools.actions.rotate_logs import RotateLogs
 from tools.actions.soft_reboot import SoftReboot
 from tools.actions.start_instance import StartInstance
@@ -70,6 +76,14 @@ CATALOG: tuple[type[Action[Any]], ...] = (
     FailBack,
     RebootDatabase,
     PromoteDatabase,
+    ResumeReplay,
+    ReloadReplication,
+    RestartReceiver,
+    RecreateSlot,
+    DropSlot,
+    RebuildPostgres,
+    RestorePostgresData,
+    PromotePostgres,
 )
 
 __all__ = ("CATALOG", "Action", "ActionContext")

@@ -18,6 +18,7 @@ from graph.ports import ActionOutput, Clock, PermanentError, Probe
 from graph.records import PlanStep, Resource, Risk
 from tools.actions.claims import IN_MEMORY
 from tools.clients.databases.database import Databases
+from tools.clients.databases.last_position import Remembers
 from tools.clients.host import place as place
 from tools.clients.providers.provider import Provider
 from tools.clients.transports import ReachableHosts
@@ -51,6 +52,8 @@ class ActionContext:
     """Every declared resource by its key: how an action finds the peers and hosts that its target names."""
     databases: Databases = field(default_factory=dict)
     """Clients of database servers by engine."""
+    prometheus: Remembers | None = None
+    """Who remembers what a lost resource can no longer say."""
 
     @property
     def memory(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graph.facts import FactValue, fact_key
@@ -17,6 +18,7 @@ from tools.clients.databases.database import (
     declared_primary,
     peers_of,
 )
+from tools.clients.databases.last_position import last_written, unsafe_to_promote
 from tools.clients.databases.postgresql import PostgresClient
 from tools.clients.databases.postgresql_replication import DEAD_SLOTS, PostgresReplication, Standby, lsn_bytes
 from tools.clients.host import HostUnreachable
@@ -57,6 +59,8 @@ async def look_at_postgres(context: EvidenceContext, resource: Resource) -> Find
         facts |= replica_facts(own.replication, resource, primary)
         if feeder is not None:
             facts |= await _fed_by(context, feeder.resource, resource, own.replication)
+    elif own.status is None and database_of(resource).role == "primary":
+        facts |= await _successors(context, resource, others)
     elif own.status is not None and own.status.role == "primary":
         facts |= {"repl.follows": False} | await _dead_slots(context, resource)
     asked = "pg_stat_wal_receiver, pg_stat_replication, pg_replication_slots of this member and its peers"
@@ -162,6 +166,20 @@ async def _load_of(context: EvidenceContext, primary: Resource) -> dict[str, Fac
         return {"repl.primary_load_per_cpu": round(float(load.split()[0]) / int(processors), 2)}
     except (HostUnreachable, ValueError, ZeroDivisionError, IndexError):
         return {}
+
+
+async def _successors(context: EvidenceContext, lost: Resource, others: Sequence[Member]) -> dict[str, FactValue]:
+    """Of a primary that is silent: which replica could take its place, and why another could not."""
+    written, why = await last_written(context.prometheus, lost)
+    facts: dict[str, FactValue] = {}
+    for other in others:
+        if other.replication is None:
+            continue
+        unsafe = unsafe_to_promote(other.replication, other.resource, written, why)
+        facts[fact_key("repl.peer_safe", peer=other.resource.id)] = unsafe is None
+        if unsafe:
+            facts[fact_key("repl.peer_unsafe_why", peer=other.resource.id)] = line(unsafe, 100)
+    return facts
 
 
 async def _dead_slots(context: EvidenceContext, resource: Resource) -> dict[str, FactValue]:

@@ -201,6 +201,12 @@ def _segment_start(row: Row) -> int | None:
     return (int(name[:8], 16) << 32) + int(name[8:], 16) * size
 
 
+def newest_lsn(seen: PostgresReplication) -> str:
+    """The furthest position a replica has: what it received, or has replayed without receiving it itself."""
+    known = [lsn for lsn in (seen.receive_lsn, seen.replay_lsn) if lsn]
+    return max(known, key=lsn_bytes, default="0/0")
+
+
 def _blocker(row: Row) -> Session | None:
     if row["blocker_pid"] is None:
         return None
