@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from graph.facts import Facts
-from tests.tools.test_evidence import context, gathered, host
+from tests.tools.test_evidence import context, gathered, host, incident
 from tools.clients.host import CommandResult, HostUnreachable
 from tools.clients.local import LocalHosts
 from tools.clients.memory import MemoryHosts
+from tools.evidence import make_sources
 from tools.evidence.process_sample import Sample, parse_look, parse_sample
 from tools.evidence.process_sampling import look_command, sampling_command
 from tools.health_cpu import cpu_observations
@@ -107,6 +108,24 @@ async def test_the_facts_are_few_and_name_declared_services_as_declared() -> Non
     assert 'unit.transient{unit="shopd"}' not in facts, "a declared service is never stopped as a stranger"
     assert not any("prometheus-node" in key for key in facts), "what uses next to nothing is not told"
     assert isinstance(given.hosts, MemoryHosts) and len(given.hosts.ran) == 1
+
+
+async def test_a_calm_host_is_not_measured_for_trouble_of_another_kind() -> None:
+    given = context({"load": "calm\n"})
+    [source] = make_sources(["processes"], given)
+    down = incident(host("shopd"))
+    assert (await source.gather(down)).status == "no_data"
+    await source.gather(down.model_copy(update={"issue_types": ("service_down", "high_cpu")}))
+    assert isinstance(given.hosts, MemoryHosts)
+    assert ["echo calm" in command for _, command in given.hosts.ran] == [True, False]
+
+
+@pytest.mark.parametrize(("load", "calm"), [("0.00", True), ("9999.00", False)])
+async def test_a_host_says_itself_whether_it_is_calm(load: str, calm: bool, tmp_path: Path) -> None:
+    (tmp_path / "loadavg").write_text(f"{load} 0.1 0.1 1/9 9\n")
+    command = sampling_command(unless_calm=True).replace("/proc/loadavg", f"{tmp_path}/loadavg")
+    said = (await LocalHosts().run(host().model_copy(update={"transport": "local"}), command, 20)).stdout
+    assert (said.strip() == "calm", parse_sample(said) is None) == (calm, calm)
 
 
 async def test_a_proc_that_can_not_be_read_is_no_data() -> None:

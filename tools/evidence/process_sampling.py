@@ -96,13 +96,26 @@ _ASK_SYSTEMD = (
 )
 
 
-def sampling_command() -> str:
-    """The command. Changes nothing; its answer is for `parse_sample`."""
+CALM = "calm"
+_LEAST_LOAD = 0.7
+
+
+def sampling_command(unless_calm: bool = False) -> str:
+    """The command. Changes nothing; its answer is for `parse_sample`.
+
+    With `unless_calm`, a host whose load is below its CPUs says CALM at once: for trouble that is hardly of the CPU,
+    where a second more is a second lost.
+    """
+    calm = (
+        'read -r load rest </proc/loadavg; awk -v one="$load" -v cpus="$(grep -c \'^cpu[0-9]\' /proc/stat)" '
+        f"'BEGIN {{ exit (one + 0 < {_LEAST_LOAD} * cpus) ? 1 : 0 }}' || {{ echo {CALM}; exit 0; }}; "
+    )
 
     first = f"$({_grep('/proc/[0-9]*', ('stat',))} | awk {shlex.quote(_LOOK)})"
     second = f"$({_grep('/proc/[0-9]*', ('stat', 'cgroup', 'status'))} | awk {shlex.quote(_LOOK)})"
     return (
-        f"LC_ALL=C; export LC_ALL; getconf CLK_TCK || echo 100; cat /proc/loadavg; {_FIGURES}; "
+        f"{calm if unless_calm else ''}LC_ALL=C; export LC_ALL; getconf CLK_TCK || echo 100; cat /proc/loadavg; "
+        f"{_FIGURES}; "
         f"before={first}; sleep 1; echo --; {_FIGURES}; after={second}; "
         f'out=$(printf \'%s\\n\' "$before" == "$after" | awk -v me=$$ {shlex.quote(_COMPARE)}); '
         f"echo --; printf '%s\\n' \"$out\"; echo --; {_ASK_SYSTEMD}"

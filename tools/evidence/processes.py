@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from graph.facts import FactValue, fact_key
 from graph.ports import Finding
-from graph.records import Incident
+from graph.records import Incident, IssueType
 from tools.evidence.context import (
     HOST_SECONDS,
     SOURCE_SECONDS,
@@ -18,7 +18,7 @@ from tools.evidence.context import (
     text_of,
 )
 from tools.evidence.process_sample import Process, Sample, UnitUse, parse_sample
-from tools.evidence.process_sampling import sampling_command
+from tools.evidence.process_sampling import CALM, sampling_command
 from tools.services.status import declared_names
 
 _LEAST_PERCENT = 5.0
@@ -26,6 +26,10 @@ _LEAST_PERCENT = 5.0
 _MOST_PROCESSES = 3
 _MOST_UNITS = 3
 _ASKED = "two looks at /proc/stat and /proc/PID/stat, 1 s apart; systemctl show of the busiest units"
+
+
+_OF_THE_CPU: set[IssueType] = {"high_cpu", "connection_timeout", "unknown"}
+"""Troubles for which a second's measuring is worth its time; for others only where the host's load is high."""
 
 
 class ProcessesSource:
@@ -40,7 +44,10 @@ class ProcessesSource:
     async def gather(self, incident: Incident) -> Finding:
         """Facts cpu.…, net.…, and of the busiest process.…{pid} and unit.…{unit}. Raises HostUnreachable."""
         resource = resource_of(incident)
-        result = await self._context.hosts.run(resource, sampling_command(), HOST_SECONDS)
+        unless_calm = not _OF_THE_CPU & set(incident.issue_types)
+        result = await self._context.hosts.run(resource, sampling_command(unless_calm), HOST_SECONDS)
+        if result.stdout.strip() == CALM:
+            return Finding(_ASKED, "the host's load is below its CPUs: not measured further", status="no_data")
         sample = parse_sample(result.stdout)
         if sample is None:
             said = line(result.stderr or result.stdout or "nothing")
