@@ -94,7 +94,7 @@ class HostCgroups:
         before others there: a host of its own has its CPU to itself."""
         group = self._file("cpuset", "cpuset.cpus")
         everything = (group.parent.parent / ("cpuset.cpus.effective" if self.pure_v2 else "cpuset.cpus")).read_text()
-        numbers = _cpu_numbers(everything)
+        numbers = cpu_numbers(everything)
         given = numbers if most is None else numbers[-most:]
         _write(group, ",".join(map(str, given)))
         alone = len(given) < len(numbers)
@@ -185,7 +185,7 @@ class HostCgroups:
         raise LabError(f"this machine's cgroups have no {controller} controller below {ROOT}")
 
 
-def _cpu_numbers(text: str) -> list[int]:
+def cpu_numbers(text: str) -> list[int]:
     """`0-1,4` → [0, 1, 4]."""
     found: list[int] = []
     for part in text.strip().split(","):

@@ -24,7 +24,7 @@ def start_load(address: str, port: int, per_second: float, seconds: float = 300.
     """
     stop_load(address)
     over = _running[address] = threading.Event()
-    turns = _Turns(per_second, time.monotonic() + seconds, over)
+    turns = Turns(per_second, time.monotonic() + seconds, over)
     for number in range(_CLIENTS):
         threading.Thread(target=_client, args=(address, port, turns), daemon=True, name=f"load-{number}").start()
 
@@ -35,7 +35,7 @@ def stop_load(address: str) -> None:
         over.set()
 
 
-class _Turns:
+class Turns:
     """Hands out the moments at which requests are to be sent."""
 
     def __init__(self, per_second: float, until: float, over: threading.Event) -> None:
@@ -54,7 +54,7 @@ class _Turns:
             yield
 
 
-def _client(address: str, port: int, turns: _Turns) -> None:
+def _client(address: str, port: int, turns: Turns) -> None:
     with in_network():
         for _ in turns:
             connection = http.client.HTTPConnection(address, port, timeout=_PATIENCE)

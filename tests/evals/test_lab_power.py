@@ -60,6 +60,10 @@ class PaperHost:
     def console(self) -> bytes:
         return b""
 
+    def give_cpus(self, most: int | None) -> int:
+        self.did.append(f"{most} CPUs")
+        return most or 2
+
 
 def _power(host: PaperHost) -> Power:
     return Power(host, grace=0.0)

@@ -106,6 +106,31 @@ def test_a_leak_takes_memory_for_real(tmp_path: Path) -> None:
         wait_until(lambda: None if resident_mib(pid) > 60 else f"{resident_mib(pid)} MiB", 15, "memory grows")
 
 
+def test_a_service_that_needs_its_upstream_does_not_start_without_it(tmp_path: Path) -> None:
+    config = {"listen": "127.0.0.1", "port": free_port(), "data_dir": str(tmp_path), "needs_upstream": True}
+    (tmp_path / "shopd.json").write_text(json.dumps({**config, "upstream": f"127.0.0.1:{free_port()}"}))
+    ended = run_briefly(tmp_path / "shopd.json")
+    assert ended.returncode == shopd.CANNOT_SERVE
+    assert "FATAL cannot reach upstream 127.0.0.1:" in ended.stdout
+
+
+def test_an_answer_costs_the_cpu_it_is_set_to_and_a_spin_costs_all(tmp_path: Path) -> None:
+    with serving(tmp_path, work_ms=200) as url:
+        before = cpu_ticks(tmp_path)
+        ask(f"{url}/", timeout=15)
+        assert cpu_ticks(tmp_path) - before >= 15
+    with serving(tmp_path, spin=True) as url:
+        begun = cpu_ticks(tmp_path)
+        wait_until(lambda: None if cpu_ticks(tmp_path) > begun + 30 else "at rest", 15, "it spins")
+        assert ask(f"{url}/healthz", timeout=15)[0] == 200
+
+
+def cpu_ticks(tmp_path: Path) -> int:
+    [pid] = [p for p in Path("/proc").glob("[0-9]*") if str(tmp_path / "shopd.json") in command_line(p)]
+    fields = (pid / "stat").read_text().rpartition(") ")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def command_line(process: Path) -> str:
     try:
         return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
