@@ -37,7 +37,8 @@ async def _or_words(asked: Awaitable[More]) -> More:
     try:
         return await asked
     except ProviderError as error:
-        return More(words=line(str(error), 80))
+        # what was asked comes first in its words, and is told elsewhere
+        return More(words=line(f"not told: {str(error)[-70:]}", 80))
 
 
 async def _ingress(provider: Provider, resource: Resource) -> More:

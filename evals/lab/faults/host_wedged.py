@@ -26,6 +26,8 @@ FAULT = Fault(
     expected_outcome="mitigated",
     inject=inject,
     restore=restore,
+    # one that has no standby of its own, which would come before the plug
+    on="standby",
     says="the host hangs, and a reboot through its provider has no effect",
     expected_actions=("soft_reboot", "wait", "hard_reboot", "wait"),
 )
