@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.causes import cpu, disk, needs, provider, service
+from agents.causes import cpu, disk, needs, network, provider, service
 from agents.causes.nothing import nothing_wrong
 from graph.kind import ResourceKind
 
@@ -18,6 +18,7 @@ INSTANCE = ResourceKind(
         "ports",
         "processes",
         "dependencies",
+        "network",
         "disk",
         "metrics",
         "provider",
@@ -50,7 +51,14 @@ INSTANCE = ResourceKind(
         "revoke_ingress",
         "fail_over",
         "fail_back",
+        "remove_firewall_rule",
+        "restore_firewall_rule",
+        "restart_networking",
+        "restore_dns",
+        "put_back_dns",
+        "add_route",
+        "remove_route",
     ),
     no_fault=nothing_wrong,
-    causes=(*service.CAUSES, *provider.CAUSES, *needs.CAUSES, *cpu.CAUSES, *disk.CAUSES),
+    causes=(*service.CAUSES, *provider.CAUSES, *needs.CAUSES, *network.CAUSES, *cpu.CAUSES, *disk.CAUSES),
 )

@@ -117,6 +117,8 @@ def service_hung(facts: Facts, resource: Resource) -> Match | None:
     ]
     if not running or not silent or _any_down(facts) or len(resource.services) != 1:
         return None
+    if any(fact.value in range(200, 400) for fact in facts.all("net.local_status")):
+        return None  # it answers on the host itself: what is ill lies between
     unit = running[0].labels["unit"]
     return Match(0.75, [*silent, running[0]], f"{unit} runs but does not answer: {silent[0].labels['check']}", unit)
 

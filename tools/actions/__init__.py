@@ -12,6 +12,7 @@ from tools.actions.end_session import EndSession
 from tools.actions.expand_volume import ExpandVolume
 from tools.actions.fail_over import FailBack, FailOver
 from tools.actions.fence_primary import FencePrimary
+from tools.actions.firewall_rules import RemoveFirewallRule, RestoreFirewallRule
 from tools.actions.hard_reboot import HardReboot
 from tools.actions.on_capacity import AddInstances, RemoveInstances
 from tools.actions.on_ingress import AllowIngress, RevokeIngress
@@ -24,12 +25,15 @@ from tools.actions.reload_replication import ReloadReplication
 from tools.actions.replication_slots import DropSlot, RecreateSlot
 from tools.actions.repoint_replica import RepointReplica
 from tools.actions.resize_instance import ResizeInstance, ShrinkInstance
+from tools.actions.resolver import PutBackDns, RestoreDns
 from tools.actions.restart_holder import RestartHolder
+from tools.actions.restart_networking import RestartNetworking
 from tools.actions.restart_receiver import RestartReceiver
 from tools.actions.restart_replication import RestartReplication
 from tools.actions.restart_service import RestartService
 from tools.actions.resume_replay import ResumeReplay
 from tools.actions.rotate_logs import RotateLogs
+from tools.actions.routes import AddRoute, RemoveRoute
 from tools.actions.soft_reboot import SoftReboot
 from tools.actions.start_instance import StartInstance
 from tools.actions.start_replication import StartReplication
@@ -84,6 +88,13 @@ CATALOG: tuple[type[Action[Any]], ...] = (
     RebuildPostgres,
     RestorePostgresData,
     PromotePostgres,
+    RemoveFirewallRule,
+    RestoreFirewallRule,
+    RestartNetworking,
+    RestoreDns,
+    PutBackDns,
+    AddRoute,
+    RemoveRoute,
 )
 
 __all__ = ("CATALOG", "Action", "ActionContext")

@@ -16,6 +16,7 @@ from tools.evidence.health import HealthSource
 from tools.evidence.host import HostSource
 from tools.evidence.journal import JournalSource
 from tools.evidence.metrics import MetricsSource
+from tools.evidence.network import NetworkSource
 from tools.evidence.ports import PortsSource
 from tools.evidence.processes import ProcessesSource
 from tools.evidence.provider import ProviderSource
@@ -39,6 +40,7 @@ SOURCES: tuple[SourceFactory, ...] = (
     PortsSource,
     ProcessesSource,
     DependenciesSource,
+    NetworkSource,
     MetricsSource,
     ProviderSource,
     HealthSource,

@@ -88,7 +88,9 @@ def network_command(resource: Resource) -> str:
             f"echo '-- nft'; {root}nft -a list ruleset 2>/dev/null | head -c {_MOST_BYTES}; echo;",
             f"echo '-- iptables'; {root}iptables-save 2>/dev/null | head -c {_MOST_BYTES}; echo;",
             "echo '-- listen'; ss -Hltn 2>/dev/null | head -n 500;",
-            "echo '-- resolv'; readlink -f /etc/resolv.conf; cat /etc/resolv.conf 2>/dev/null; echo;",
+            "echo '-- resolv'; readlink -f /etc/resolv.conf; case $(readlink -f /etc/resolv.conf) in",
+            # its stub names itself only
+            "*/systemd/resolve/*) cat /run/systemd/resolve/resolv.conf;; *) cat /etc/resolv.conf;; esac 2>/dev/null;",
             "echo '-- conntrack';",
             *(f"cat /proc/sys/net/netfilter/nf_conntrack_{name} 2>/dev/null;" for name in ("count", "max")),
             "echo '-- asides';",
@@ -212,11 +214,9 @@ def _name_facts(resource: Resource, parts: Mapping[str, str]) -> dict[str, FactV
     path, _, content = parts.get("resolv", "").partition("\n")
     if declared and path:
         found = nameservers(content)
-        by = dns_manager(path)
-        if by == "file":
-            facts["dns.nameserver_declared"] = bool(found) and set(found) <= set(declared)
-        if by != "file" or not facts["dns.nameserver_declared"]:
-            facts |= {"dns.manager": by, "dns.nameservers": line(" ".join(found) or "none", 60)}
+        facts["dns.nameserver_declared"] = bool(found) and set(found) <= set(declared)
+        if not facts["dns.nameserver_declared"]:
+            facts |= {"dns.manager": dns_manager(path), "dns.nameservers": line(" ".join(found) or "none", 60)}
     for row in parts.get("asides", "").splitlines():
         words = row.split()
         if len(words) == 5 and words[0] == "lookup" and words[1].isdigit() and int(words[1]) < _MOST_NAMES:

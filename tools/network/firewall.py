@@ -1,4 +1,4 @@
-"""Whether a firewall lets a new TCP connection from outside in to a port, and which rule does not: pure, on parsed rules.
+"""Whether a firewall lets a new TCP connection from outside in to a port, and which rule does not: pure.
 
 A rule with conditions that we do not understand decides nothing: one that drops is then meant for somebody else (a
 block list), and one that accepts may be all that is meant to get in. Then nothing is claimed, so that no rule is ever
