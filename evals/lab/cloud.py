@@ -37,11 +37,13 @@ class Cloud:
     """The endpoint on a free loopback port of the calling thread's network. `powers` is by instance id."""
 
     def __init__(
-        self, moto: tuple[str, int], powers: Mapping[str, Power], network: CloudNetwork | None = None
+        self, moto: tuple[str, int], powers: Mapping[str, Power], network: CloudNetwork
     ) -> None:
         self._moto = moto
         self._powers = dict(powers)
-        self._network = network
+        self.network = network
+        self.volumes: dict[str, Callable[[int], None]] = {}
+        """What makes the disk of that volume id larger, to so many GiB."""
         self.out_of_capacity: set[str] = set()
         """Instances that can't be started just now, as there is no machine for them."""
         self._impaired_since: dict[str, datetime] = {}
@@ -91,9 +93,17 @@ class Cloud:
             "DescribeInstances": lambda: self._described(body, headers),
             "DescribeInstanceStatus": lambda: self._statuses(body, headers, form),
             "GetConsoleOutput": lambda: self._console(body, headers, form),
+            "ModifyVolume": lambda: self._grown(body, headers, form),
             "ModifyInstanceAttribute": lambda: self._modified(body, headers, form),
         }  # fmt: skip
         return special.get(action, lambda: self._forward(body, headers))()
+
+    def _grown(self, body: bytes, headers: Mapping[str, str], form: Form) -> Answer:
+        status, answer = self._forward(body, headers)
+        grow, size = self.volumes.get(form.get("VolumeId", [""])[0]), form.get("Size", [""])[0]
+        if status == 200 and grow is not None and size.isdigit():
+            grow(int(size))
+        return status, answer
 
     def _ordered(self, body: bytes, headers: Mapping[str, str], ids: Sequence[str],
                  order: Callable[[Power], bool]) -> Answer:  # fmt: skip
@@ -137,17 +147,17 @@ class Cloud:
 
     def _regrouped(self, body: bytes, headers: Mapping[str, str], form: Form) -> Answer:
         status, answer = self._forward(body, headers)
-        if status == 200 and self._network is not None:
+        if status == 200:
             asked = {"Action": "DescribeSecurityGroups", "Version": _VERSION, "GroupId.1": form["GroupId"][0]}
             told, groups = self._forward(urlencode(asked).encode(), headers)
             if told == 200:
-                self._network.regroup(groups)
+                self.network.regroup(groups)
         return status, answer
 
     def _led(self, body: bytes, headers: Mapping[str, str], instance_id: str | None) -> Answer:
         status, answer = self._forward(body, headers)
-        if status == 200 and self._network is not None:
-            self._network.lead(instance_id)
+        if status == 200:
+            self.network.lead(instance_id)
         return status, answer
 
     def _described(self, body: bytes, headers: Mapping[str, str]) -> Answer:

@@ -12,15 +12,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.lab.cleaning import CLEANUP
+from evals.lab.cleaning import CLEANUP, DATA_MOUNT
 from evals.lab.cloud import REGION, Cloud
+from evals.lab.cloud_network import FLOATING, CloudNetwork, Guarded
+from evals.lab.data_disk import MAX_GIB, SIZE_GIB, STEP_GIB, DataDisk
 from evals.lab.disk import Identity, service_config
+from evals.lab.dnsd import NAME, NameServer
 from evals.lab.host_keys import make_key, write_known_hosts
 from evals.lab.lxcfs import start_lxcfs, stop_lxcfs
 from evals.lab.machine import Machine
-from evals.lab.monitoring import MonitoredHost, Monitoring
+from evals.lab.monitoring import MonitoredHost, Monitoring, has_binary
 from evals.lab.moto_books import CREDENTIALS, MotoBooks
-from evals.lab.network import create_network, enter_network, from_network, host_address, in_network, leave_network
+from evals.lab.moto_network import INGRESS, OPEN_PORTS, NetworkBooks, enter_network_books
+from evals.lab.network import GATEWAY, SERVICE_LINK, create_network, enter_network, from_network, host_address, in_network, leave_network
 from evals.lab.power import Power, ssh_greets
 from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
@@ -50,11 +54,16 @@ class LabStage:
         self.options = options
         self.work = options.work.resolve()
         self.hosts: Sequence[StageHost] = tuple(
-            StageHost(f"lab-{n}", FIRST_ID if n == 1 else f"inst-lab{n}", host_address(n))
+            StageHost(
+                f"lab-{n}", FIRST_ID if n == 1 else f"inst-lab{n}", host_address(n),
+                role="standby" if options.standby and 1 < n == options.hosts else "app",
+            )
             for n in range(1, options.hosts + 1)
-        )
+        )  # fmt: skip
         self.machines: tuple[Machine, ...] = ()
         self.instance_ids: Mapping[str, str] = {}
+        self.volume_ids: dict[str, str] = {}
+        """Of data disks, by resource id."""
         self.powers: dict[str, Power] = {}
         self.prometheus_url = ""
         self.alertmanager_url = ""
@@ -65,7 +74,9 @@ class LabStage:
         self._cloud: Cloud | None = None
         self._claim = Claim()
         self.upstream = Upstream()
+        self.names = NameServer()
         self._books: MotoBooks | None = None
+        self.network_books = NetworkBooks({})
 
     def up(self) -> None:
         """Bring everything up, or nothing: what was made is removed again when a part fails."""
@@ -128,16 +139,43 @@ class LabStage:
         return self.machine(host).run(command, timeout)
 
     def healthy(self, host: StageHost) -> bool:
-        try:
-            return from_network(lambda: ask(f"http://{host.address}:{SERVICE_PORT}/healthz", timeout=2)[0] == 200)
-        except (OSError, LabError):
-            return False
+        return self.serves(host.address)
 
     def machine(self, host: StageHost) -> Machine:
         """The hardware of a host: freeze, plug, power. Raises LabError when the stage is not up."""
         if not self.machines:
             raise LabError("the stage is not up")
         return self.machines[self.hosts.index(host)]
+
+    @property
+    def cloud(self) -> Cloud:
+        """The stage's cloud. Raises LabError when the stage is not up."""
+        if self._cloud is None:
+            raise LabError("the stage is not up")
+        return self._cloud
+
+    @property
+    def standby(self) -> StageHost | None:
+        """Who takes over from the first host, where the stage has such a one."""
+        return next((host for host in self.hosts if host.role == "standby"), None)
+
+    def lead_back(self) -> None:
+        """Have the floating address lead to the first host again, as the cloud's own. Raises LabError."""
+        if self._books is None or self.network_books.allocation_id is None:
+            raise LabError("the stage has no floating address")
+        holder = self.instance_ids[self.hosts[0].resource_id]
+        with in_network():
+            self._books.client(REGION).associate_address(
+                AllocationId=self.network_books.allocation_id, InstanceId=holder, AllowReassociation=True
+            )
+            self.cloud.network.lead(holder)
+
+    def serves(self, address: str) -> bool:
+        """Whether the service really answers at that address of the stage's network."""
+        try:
+            return from_network(lambda: ask(f"http://{address}:{SERVICE_PORT}/healthz", timeout=2)[0] == 200)
+        except (OSError, LabError):
+            return False
 
     def power(self, host: StageHost) -> Power:
         """The power supply of a host, as the cloud uses it. Raises LabError when the stage is not up."""
@@ -194,6 +232,9 @@ class LabStage:
             host_key = make_key(machine.folder / "host_ed25519", machine.name)
             authorized = key.with_suffix(".pub").read_text()
             machine.disk.create(base, Identity(machine.name, machine.address, host_key, authorized, SERVICE_PORT))
+            if machine is self.machines[0] and has_binary("mkfs.xfs"):
+                machine.data = DataDisk(machine.folder)
+                machine.data.create()
             machine.boot()
         write_known_hosts(
             self.work / "known_hosts", {m.address: m.folder / "host_ed25519" for m in self.machines}
@@ -215,13 +256,42 @@ class LabStage:
     def _open_cloud(self, books: MotoBooks) -> None:
         self.instance_ids = books.enter(self.hosts, REGION)
         self.powers = {h.resource_id: Power(m) for h, m in zip(self.hosts, self.machines, strict=True)}
-        self._cloud = Cloud(books.address, {self.instance_ids[r]: power for r, power in self.powers.items()})
+        standby = self.standby
+        holder = self.instance_ids[self.hosts[0].resource_id] if standby else None
+        self.network_books = enter_network_books(books.client(REGION), self.instance_ids, holder)
+        network = CloudNetwork(
+            {
+                self.network_books.groups[h.resource_id]: Guarded(m.cable, frozenset(OPEN_PORTS))
+                for h, m in zip(self.hosts, self.machines, strict=True)
+            },
+            {self.instance_ids[h.resource_id]: h.address for h in self.hosts},
+        )
+        network.lead(holder)
+        self._cloud = Cloud(books.address, {self.instance_ids[r]: power for r, power in self.powers.items()}, network)
+        self._open_volumes(books, self._cloud)
         self._cloud.up()
+
+    def _open_volumes(self, books: MotoBooks, cloud: Cloud) -> None:
+        self.volume_ids = {}
+        for host, machine in zip(self.hosts, self.machines, strict=True):
+            if machine.data is not None:
+                volume_id = books.add_volume(self.instance_ids[host.resource_id], SIZE_GIB, REGION)
+                self.volume_ids[host.resource_id] = volume_id
+                cloud.volumes[volume_id] = machine.data.grow
+
+    def grow_to_limit(self, host: StageHost) -> None:
+        """Give the host's data disk all that its resource allows it, outside of any heal. Raises LabError."""
+        data = self.machine(host).data
+        if self._books is None or data is None:
+            raise LabError(f"{host.name} has no data disk: this needs mkfs.xfs (package xfsprogs)")
+        data.grow(MAX_GIB)
+        data.fill_disk()
+        self._books.set_volume(self.volume_ids[host.resource_id], MAX_GIB, REGION)
 
     def _resource(self, host: StageHost) -> dict[str, Any]:
         if self._cloud is None:
             raise LabError("the stage is not up")
-        return {
+        entry: dict[str, Any] = {
             "id": host.resource_id,
             "kind": "Instance",
             "group": "web",
@@ -246,4 +316,20 @@ class LabStage:
             "scaling": {"instance_types": list(CPUS)},
             "traffic": f'sum(rate(shopd_requests_total{{resource_id="{host.resource_id}"}}[10s]))',
             "health": [{"http": f"http://{host.address}:{SERVICE_PORT}/healthz"}, {"service": host.service}],
+            "network": {
+                "interface": SERVICE_LINK,
+                "gateway": GATEWAY,
+                "ports": [SERVICE_PORT],
+                "nameservers": [GATEWAY],
+                "resolve": [NAME],
+            },
+            "security_groups": [{"id": self.network_books.groups[host.resource_id], "ingress": INGRESS}],
         }
+        if volume_id := self.volume_ids.get(host.resource_id):
+            volume = {"mount": DATA_MOUNT, "volume_id": volume_id, "max_gib": MAX_GIB, "step_gib": STEP_GIB}
+            entry["volumes"] = [volume]
+        if (standby := self.standby) is not None and host == self.hosts[0]:
+            # what clients reach is the floating address
+            entry["health"][0] = {"http": f"http://{FLOATING}:{SERVICE_PORT}/healthz"}
+            entry["failover"] = {"to": standby.resource_id, "allocation_id": self.network_books.allocation_id}
+        return entry

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from evals.lab import keeper
 from evals.lab.cgroups import HostCgroups
+from evals.lab.data_disk import DataDisk
 from evals.lab.disk import Disk
 from evals.lab.leftovers import start_ticks
 from evals.lab.machine_commands import call
@@ -39,6 +40,8 @@ class Machine:
         self.address = host_address(number)
         self.folder = folder
         self.disk = Disk(folder)
+        self.data: DataDisk | None = None
+        """Its data disk, where it has one: set before the power goes on."""
         self.cgroups = HostCgroups(number)
         self._guest = f"{GUEST}{number}"
         self._processes = processes
@@ -161,7 +164,7 @@ class Machine:
             f"--machine={self._guest}", f"--hostname={self.name}", "--register=no", "--keep-unit",
             "--private-network", f"--network-bridge={BRIDGE}", "--resolv-conf=off", "--timezone=off",
             "--link-journal=no", "--console=read-only", "--capability=CAP_SYSLOG",
-            f"--bind={self._lxcfs}:{IN_GUEST_LXCFS}",
+            f"--bind={self._lxcfs}:{IN_GUEST_LXCFS}", *(self.data.binds() if self.data else ()),
             # for init: what it starts and stops is what the console's log shows
             "systemd.show_status=true", "systemd.log_color=false",
         ]  # fmt: skip

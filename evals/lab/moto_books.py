@@ -65,6 +65,10 @@ class MotoBooks:
             except (BotoCoreError, ClientError) as error:
                 raise LabError(f"moto's server did not take the lab's instances: {error}") from error
 
+    def client(self, region: str) -> Any:
+        """boto3's client for the books themselves, past the cloud that acts: for threads in the lab's network."""
+        return _client(self.address, region)
+
     def set_type(self, instance_id: str, instance_type: str, region: str) -> None:
         """Book another type, whatever the host is doing: how a fault begins with an instance of that type."""
         with in_network():
@@ -75,6 +79,21 @@ class MotoBooks:
             client.stop_instances(InstanceIds=[instance_id])
             client.modify_instance_attribute(InstanceId=instance_id, InstanceType={"Value": instance_type})
             client.start_instances(InstanceIds=[instance_id])
+
+    def add_volume(self, instance_id: str, size_gib: int, region: str) -> str:
+        """Book a disk of that size for the instance; returns its volume id."""
+        with in_network():
+            client = _client(self.address, region)
+            instance = client.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+            zone = instance["Placement"]["AvailabilityZone"]
+            volume_id = str(client.create_volume(AvailabilityZone=zone, Size=size_gib)["VolumeId"])
+            client.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device="/dev/sdf")
+            return volume_id
+
+    def set_volume(self, volume_id: str, size_gib: int, region: str) -> None:
+        """Book another size, whatever the disk has: how a fault begins with a disk that large."""
+        with in_network():
+            _client(self.address, region).modify_volume(VolumeId=volume_id, Size=size_gib)
 
     def _run_instance(self, client: object, host: StageHost) -> str:
         image = client.describe_images(Owners=["amazon"], MaxResults=5)["Images"][0]["ImageId"]  # type: ignore[attr-defined]

@@ -22,6 +22,8 @@ from evals.lab.stage import LabError
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "openssh-server", "sudo", "python3",
     "prometheus-node-exporter", "curl", "procps", "psmisc", "lsof", "netbase", "passwd", "login", "less",
+    "nftables", "iptables",
+    "xfsprogs",
 )  # fmt: skip
 OMITTED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 IMAGE_MIB = 640
