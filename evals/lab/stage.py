@@ -25,13 +25,15 @@ class StageOptions:
     """How to lay out a stage.
 
     `work` is a folder of this stage's own, emptied by `down`. `webhook_url` and `webhook_token_file` are where
-    Alertmanager posts. Intervals are Prometheus durations.
+    Alertmanager posts. Intervals are Prometheus durations. With `standby`, the last of the hosts stands by for the
+    first.
     """
 
     work: Path
     webhook_url: str
     webhook_token_file: Path
     hosts: int = 1
+    standby: bool = False
     scrape_interval: str = "1s"
     group_interval: str = "2s"
     repeat_interval: str = "1h"
