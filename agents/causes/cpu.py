@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from agents.causes.cpu_use import busy, culprit, declared_service, is_database, measured, number, throttled, traffic
+from agents.causes.cpu_use import (
+    busy,
+    culprit,
+    declared_service,
+    in_use,
+    is_database,
+    measured,
+    number,
+    throttled,
+    traffic,
+)
 from agents.causes.service import BOOT_WAIT_SECONDS, RESTART_SERVICE
 from agents.causes.strangers import stop_process_step, stop_unit_step
 from graph.facts import Fact, Facts
@@ -50,7 +60,7 @@ def runaway_service(facts: Facts, resource: Resource) -> Match | None:
 
 def legitimate_load(facts: Facts, resource: Resource) -> Match | None:
     full, (said, cites, words) = busy(facts, resource), traffic(facts)
-    total = facts.first("cpu.busy_percent")
+    total = in_use(facts)
     used = [fact for fact in facts.all("unit.cpu_percent") if fact.labels["unit"] in resource.services]
     found = culprit(facts, resource)
     if not full or total is None or said != "rising" or (found is not None and is_database(found)):

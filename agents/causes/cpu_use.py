@@ -77,9 +77,15 @@ def throttled(facts: Facts) -> list[Fact]:
     return [fact for fact in facts.all("cpu.throttled_percent") if number(fact) >= 25]
 
 
+def in_use(facts: Facts) -> Fact | None:
+    """What is used of the whole CPU. A host that is throttled may call itself busy at a part of it."""
+    used = facts.first("cpu.used_percent") if throttled(facts) else None
+    return used or facts.first("cpu.busy_percent")
+
+
 def culprit(facts: Facts, resource: Resource) -> Culprit | None:
     """The one user of the bulk of it, or None where there is no such."""
-    total = facts.first("cpu.busy_percent")
+    total = in_use(facts)
     if total is None or not busy(facts, resource):
         return None
     bulk = BULK * number(total)

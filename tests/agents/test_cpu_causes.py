@@ -27,6 +27,7 @@ FIRING: dict[str, FactValue] = {'alert.firing{alertname="HighCpu"}': True}
 BUSY: dict[str, FactValue] = UP | FIRING | {"cpu.busy_percent": 97.0, "cpu.forks_per_s": 2.0}
 QUIET: dict[str, FactValue] = {"net.connections_per_s": 1.0, 'port.connections{port="8080"}': 1}
 LOADED: dict[str, FactValue] = {"net.connections_per_s": 80.0, 'port.connections{port="8080"}': 12}
+QUOTA: dict[str, FactValue] = {"cpu.busy_percent": 94.0, "cpu.throttled_percent": 80.0, "cpu.used_percent": 24.0}
 SMALL: dict[str, FactValue] = {"provider.instance_type": "t3.small"}
 
 
@@ -95,6 +96,9 @@ def plan(facts: dict[str, FactValue], resource: Resource = RESOURCE) -> list[tup
         (UP | FIRING | {"cpu.busy_percent": 40.0, "cpu.steal_percent": 55.0}, "cpu_steal"),
         (UP | FIRING | {"cpu.busy_percent": 50.0, "cpu.throttled_percent": 90.0}, "cpu_throttled"),
         (UP | FIRING | {"cpu.busy_percent": 50.0, "cpu.throttled_percent": 90.0} | BATCH, "runaway_process"),
+        (UP | FIRING | QUOTA | process("42", "sh", 22.0, "batch7.service"), "runaway_process"),
+        (UP | FIRING | QUOTA | process("7", "shopd", 22.0, "shopd") | LOADED, "legitimate_load"),
+        (UP | FIRING | QUOTA | process("42", "sh", 5.0) | process("43", "sh", 5.0), "cpu_throttled"),
         (UP | FIRING | {"cpu.busy_percent": 65.0} | BATCH, "runaway_process"),
         (UP | FIRING | {"cpu.busy_percent": 30.0} | BATCH, "unknown"),
         (UP | {"cpu.busy_percent": 65.0} | BATCH, "unknown"),

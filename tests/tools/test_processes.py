@@ -15,7 +15,7 @@ from graph.facts import Facts
 from tests.tools.test_evidence import context, gathered, host, incident
 from tools.clients.host import CommandResult, HostUnreachable
 from tools.clients.local import LocalHosts
-from tools.clients.memory import MemoryHosts
+from tools.clients.memory import Answer, MemoryHosts
 from tools.evidence import make_sources
 from tools.evidence.process_sample import Sample, parse_look, parse_sample
 from tools.evidence.process_sampling import look_command, sampling_command
@@ -72,6 +72,12 @@ def test_short_processes_are_counted_through_their_parent() -> None:
     assert sample.busy_percent is not None and sample.busy_percent > 85
 
 
+def test_a_host_that_is_throttled_says_how_much_its_processes_really_use() -> None:
+    sample = recorded("throttled")
+    assert (sample.throttled_percent, sample.busy_percent) == (81.8, 94.3)
+    assert sample.processes[0].percent == 22.9, "all of the quota, and a quarter of the CPU"
+
+
 def test_a_process_of_no_unit_is_told_without_one() -> None:
     sample = recorded("no_unit")
     assert (sample.processes[0].unit, sample.processes[0].uid) == (None, 1000)
@@ -92,7 +98,7 @@ def test_what_is_no_answer_is_none(said: str) -> None:
 def test_stolen_and_throttled_time_is_told_apart_from_busy_time() -> None:
     before = "clock 10.0 1\ncpu 0 0 0 0 0 0 0 0 0 0\ncpu0 0\nnr_periods 100\nnr_throttled 10\nlast 5\n"
     after = "clock 11.0 1\ncpu 30 0 10 20 0 0 0 40 0 0\ncpu0 0\nnr_periods 110\nnr_throttled 15\nlast 16\n"
-    sample = parse_sample(f"100\n1.50 1 1 1/9 9\n{before}--\n{after}--\ntotal 3\n--\n")
+    sample = parse_sample(f"100\n1.50 1 1 1/9 9\n{before}--\n{after}--\ntotal 3 30\n--\n")
     assert sample is not None
     assert (sample.busy_percent, sample.steal_percent, sample.throttled_percent) == (40.0, 40.0, 50.0)
     assert (sample.load1, sample.total_processes, sample.forks_per_s) == (1.5, 3, 0.0)
@@ -161,15 +167,28 @@ async def test_a_real_process_is_found_whatever_it_calls_itself(name: bytes, tol
     assert seen[pid].name == mine.name
 
 
-async def test_a_host_is_well_again_once_its_cpu_is_below_the_threshold() -> None:
-    resource = host()
-    calm = await cpu_observations(MemoryHosts({"last": (RECORDED / "processes_idle.txt").read_text()}), resource)
-    busy = await cpu_observations(MemoryHosts({"last": (RECORDED / "processes_storm.txt").read_text()}), resource)
-    silent = await cpu_observations(MemoryHosts({"": HostUnreachable("no answer", "timeout")}), resource)
-    odd = await cpu_observations(MemoryHosts({"last": "?"}), resource)
-    assert [item.status for item in (*calm, *busy, *silent, *odd)] == ["pass", "pending", "pending", "unknown"]
-    assert {item.criterion for item in (*calm, *busy, *silent, *odd)} == {"cpu busy"}
-    assert busy[0].observed == "88 % busy over 1 s, 85 % at most; most by sh (147): 87 %"
+@pytest.mark.parametrize(
+    ("answer", "status", "observed"),
+    [
+        ("cpu 0 0 0 0 0 0 0 0 0 0\ncpu 84 0 0 16 0 0 0 0 0 0\n", "pass", "84 % busy over 1 s, below 85 % is well"),
+        ("cpu 0 0 0 0 0 0 0 0 0 0\ncpu 80 0 5 15 0 0 0 0 0 0\n", "pending", "85 % busy over 1 s, below 85 % is well"),
+        ("cpu 1 1 1 1 1\ncpu 1 1 1 1 1\n", "unknown", "does not tell"),
+        ("cpu 0 0\n", "unknown", "does not tell"),
+        ("", "unknown", "does not tell"),
+        (HostUnreachable("no answer within 5 s", "timeout"), "pending", "no answer"),
+        (HostUnreachable("it refuses our key", "auth"), "unknown", "our key"),
+    ],
+)
+async def test_a_host_is_well_again_once_its_cpu_is_below_the_threshold(
+    answer: Answer, status: str, observed: str
+) -> None:
+    [seen] = await cpu_observations(MemoryHosts({"": answer}), host())
+    assert (seen.criterion, seen.status, observed in seen.observed) == ("cpu busy", status, True)
+
+
+async def test_this_machines_own_cpu_is_told() -> None:
+    [seen] = await cpu_observations(LocalHosts(), host().model_copy(update={"transport": "local"}))
+    assert seen.status in ("pass", "pending") and "% busy over 1 s" in seen.observed
 
 
 def test_facts_may_have_a_label_called_name() -> None:

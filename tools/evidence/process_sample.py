@@ -69,6 +69,8 @@ class Sample:
     cpus: int = 0
     load1: float | None = None
     total_processes: int | None = None
+    used_percent: float | None = None
+    """By all processes together, of the whole CPU: less than busy where a quota leaves less than that to use."""
     forks_per_s: float | None = None
     """Processes and threads that began."""
     connections_per_s: float | None = None
@@ -116,14 +118,15 @@ def parse_sample(output: str) -> Sample | None:
         return None
     cpus = after.cpus or 1
     share = 100 / (seconds * tick * cpus)
-    total, processes, units = _users(parts[2], share, _shown(parts[3]))
+    total, used, processes, units = _users(parts[2], share, _shown(parts[3]))
     first_word = load.split(" ")[0]
     return Sample(
-        **_cpu_shares(before.cpu, after.cpu),
+        **cpu_shares(before.cpu, after.cpu),
         throttled_percent=_throttled(before.numbers, after.numbers),
         cpus=cpus,
         load1=float(first_word) if re.fullmatch(r"\d+\.\d+", first_word) else None,
         total_processes=total,
+        used_percent=used,
         forks_per_s=_forks(before.numbers, after.numbers, seconds),
         connections_per_s=_rate("passive", before.numbers, after.numbers, seconds),
         segments_per_s=_rate("segments", before.numbers, after.numbers, seconds),
@@ -152,7 +155,7 @@ def _figures(text: str) -> _Figures:
     return found
 
 
-def _cpu_shares(before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, float | None]:
+def cpu_shares(before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, float | None]:
     """Fields as in proc_stat(5): user nice system idle iowait irq softirq steal, then guests, which user includes."""
     spent = [max(0, new - old) for old, new in zip(before[:8], after[:8], strict=True)]
     whole = sum(spent)
@@ -187,8 +190,8 @@ def _rate(name: str, before: Mapping[str, int], after: Mapping[str, int], second
 
 def _users(
     text: str, share: float, shown: Mapping[str, Mapping[str, str]]
-) -> tuple[int | None, tuple[Process, ...], tuple[UnitUse, ...]]:
-    total, processes, units = None, [], []
+) -> tuple[int | None, float | None, tuple[Process, ...], tuple[UnitUse, ...]]:
+    total, used, processes, units = None, None, [], []
     for row in text.splitlines():
         words = row.split(" ", 7)
         if words[0] == "process" and len(words) == 8 and all(word.isdigit() for word in words[1:5]):
@@ -202,9 +205,9 @@ def _users(
             units.append(UnitUse(words[1], round(ticks * share, 1), tasks, born,
                                  int(main) if main.isdigit() else None,
                                  None if transient is None else transient == "yes"))  # fmt: skip
-        elif words[0] == "total" and words[-1].isdigit():
-            total = int(words[-1])
-    return total, tuple(processes), tuple(units)
+        elif words[0] == "total" and len(words) == 3 and words[1].isdigit() and words[2].isdigit():
+            total, used = int(words[1]), round(int(words[2]) * share, 1)
+    return total, used, tuple(processes), tuple(units)
 
 
 def _shown(text: str) -> dict[str, dict[str, str]]:

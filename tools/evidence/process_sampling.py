@@ -66,10 +66,10 @@ END {
     old = (was[pid] == here[pid])
     delta = used[pid] - (old ? own[pid] : 0)
     if (old) { late = reaped[pid] - kids[pid] - gone[pid]; if (late > 0) delta += late }
-    ticks[pid] = delta
+    ticks[pid] = delta; all += delta
     if (unit[pid] != "-") { sum[unit[pid]] += delta; count[unit[pid]]++; if (!old) born[unit[pid]]++ }
   }
-  print "total", total
+  print "total", total, all + 0
   for (n = 0; n < TOP_P; n++) {
     best = ""; for (pid in ticks) if (ticks[pid] > 0 && (best == "" || ticks[pid] > ticks[best])) best = pid
     if (best == "") break

@@ -69,6 +69,7 @@ def host_facts(sample: Sample) -> dict[str, FactValue]:
         "cpu.busy_percent": sample.busy_percent,
         "cpu.steal_percent": sample.steal_percent or None,
         "cpu.throttled_percent": sample.throttled_percent or None,
+        "cpu.used_percent": sample.used_percent if sample.throttled_percent else None,
         "cpu.count": sample.cpus or None,
         "cpu.load_per_cpu": round(sample.load1 / sample.cpus, 2) if sample.load1 is not None and sample.cpus else None,
         "cpu.processes": sample.total_processes,
