@@ -102,7 +102,8 @@ def resource(host: StageHost, role: str, name: str, peer: str, ssh: Mapping[str,
         "host": host.resource_id,
         "ssh": dict(ssh),
         "services": [UNIT],
-        "health": [{"tcp": f"{host.address}:{PORT}"}, {"service": UNIT}],
+        # no tcp check: after a failover it would ask the one that was lost
+        "health": [{"service": UNIT}],
         "database": {
             "engine": "mariadb",
             "cluster": CLUSTER,
