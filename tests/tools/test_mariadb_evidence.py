@@ -18,8 +18,8 @@ from tools.clients.host import HostUnreachable
 from tools.clients.local import LocalHosts
 from tools.clients.memory import MemoryHosts
 from tools.evidence.context import EvidenceContext
-from tools.evidence.mariadb_replication import look_at_mariadb, reach_command
 from tools.evidence.log_signs import signs_in
+from tools.evidence.mariadb_replication import look_at_mariadb, reach_command
 from tools.health import WorldHealth, health_client
 
 UP = DatabaseStatus("primary", True, "10.11", 60.0, 5, 100)
