@@ -106,9 +106,7 @@ def primary_overloaded(facts: Facts, resource: Resource) -> Match | None:
         return None
     if not _more(load, SATURATED) or not _more(lag, 0):
         return None
-    words = (
-        f"its primary's host is saturated (load {load.value} for each processor), and it is {lag.value} bytes behind"
-    )
+    words = f"its primary's host is saturated (load {load.value} a processor), and it is {lag.value} bytes behind"
     return Match(0.82, [receiving, applying, load, lag], words, resource.id)
 
 

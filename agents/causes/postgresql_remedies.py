@@ -116,6 +116,7 @@ def _fail_over(resource: Resource, target: str | None, facts: Facts) -> Steps:
     return (
         PlanStep(
             action="fence_primary",
+            params={"by": "service" if facts.value("host.reachable") is True else "provider"},
             why="two primaries would cost more than one that is lost",
             expect="it can take no writes",
         ),

@@ -16,7 +16,14 @@ from tools.clients.databases.database import ReplicationStatus, Row, Session
 
 # to_jsonb keeps one statement valid on versions that lack a column: pg_stat_wal_receiver has flushed_lsn since 13 and
 # received_lsn before, and wal_status of slots is new in 13.
+# pg_blocking_pids knows nothing of the startup process, which is no backend: pg_locks tells whose locks it waits for.
 REPLICA = """\
+with holders as materialized (select h.pid from pg_locks w
+ join pg_stat_activity p on p.pid = w.pid and p.backend_type = 'startup'
+ join pg_locks h on h.granted and h.pid <> w.pid and h.locktype = w.locktype
+  and h.database is not distinct from w.database and h.relation is not distinct from w.relation
+  and h.objid is not distinct from w.objid and h.virtualxid is not distinct from w.virtualxid
+ where not w.granted)
 select pg_is_in_recovery() as in_recovery,
  case when pg_is_in_recovery() then pg_is_wal_replay_paused() end as paused,
  pg_last_wal_receive_lsn()::text as receive_lsn, pg_last_wal_replay_lsn()::text as replay_lsn,
@@ -37,8 +44,8 @@ select pg_is_in_recovery() as in_recovery,
  left join pg_stat_activity s on s.backend_type = 'startup'
  left join lateral (select a.* from pg_stat_activity a
   where a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
-  and (a.pid = any (pg_blocking_pids(s.pid)) or (s.wait_event like 'RecoveryConflict%' and a.backend_xmin is not null))
-  order by (a.pid = any (pg_blocking_pids(s.pid))) desc, a.xact_start limit 1) b on true"""
+  and (a.pid in (select pid from holders) or (s.wait_event like 'RecoveryConflict%' and a.backend_xmin is not null))
+  order by (a.pid in (select pid from holders)) desc, a.xact_start limit 1) b on true"""
 
 _STANDBY = """\
 select pg_is_in_recovery() as in_recovery,

@@ -38,7 +38,7 @@ class SessionOrders:
 SESSION_ORDERS: Mapping[Engine, SessionOrders] = {
     "postgresql": SessionOrders(
         find=f"select pid as id {_POSTGRES_ONE}",
-        end=f"select pg_terminate_backend(pid) as ended {_POSTGRES_ONE}",
+        end=f"select pid as id, pg_terminate_backend(pid) as ended {_POSTGRES_ONE}",
         count_idle=f"select count(*) as n {_POSTGRES_IDLE}",
         end_idle=f"select pid as id, pg_terminate_backend(pid) as ended {_POSTGRES_IDLE}",
     ),
