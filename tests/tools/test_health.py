@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from graph.ports import PermanentError, TemporaryError
-from graph.records import Alert, HealthCheck, Incident, Observation, Resource, SshAccess
+from graph.records import Alert, HealthCheck, Incident, JudgedBy, Observation, Resource, SshAccess
 from tests.tools.http_faults import answering, closed_port, dripping, faulty_server, hanging
 from tests.tools.real_prometheus import running_prometheus
 from tools.clients.alert_rules import AlertState
@@ -289,3 +289,23 @@ async def test_where_traffic_was_moved_away_only_what_clients_see_counts(http: h
     resource = host("sshd", health=(HealthCheck(tcp="127.0.0.1:1"), HealthCheck(service="sshd")))
     seen = [item.criterion for item in await health.observe(incident(resource), "traffic")]
     assert seen == ["alert InstanceDown", "tcp 127.0.0.1:1"]
+
+
+@pytest.mark.parametrize(
+    ("job", "judged_by", "checks", "status"),
+    [
+        ("node", "traffic", True, "pass"),
+        ("node", "traffic", False, "pending"),
+        ("node", "resource", True, "pending"),
+        ("blackbox", "traffic", True, "pending"),
+    ],
+)
+async def test_that_the_machine_is_lost_does_not_judge_where_its_traffic_went(
+    http: httpx.AsyncClient, job: str, judged_by: JudgedBy, checks: bool, status: str
+) -> None:
+    firing = Conditions(AlertState("firing", "Prometheus says it fires", "rules"))
+    resource = host("sshd", health=(HealthCheck(tcp="127.0.0.1:1"),) if checks else ())
+    alert = Alert(status="firing", labels={"alertname": "InstanceDown", "job": job})
+    health = WorldHealth(MemoryHosts({"systemctl show": SYSTEMCTL}), firing, http)
+    seen = {item.criterion: item for item in await health.observe(incident(resource, alert), judged_by)}
+    assert seen["alert InstanceDown"].status == status
