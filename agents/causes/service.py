@@ -28,13 +28,12 @@ def host_stopped(facts: Facts, resource: Resource) -> Match | None:
 
 
 def host_hung(facts: Facts, resource: Resource) -> Match | None:
+    """What is beneath it works: where it does not, the host is lost (see `provider`)."""
     state = facts.first("provider.state")
     lost = _unreachable(facts)
-    if state is None or state.value != "running" or not lost:
+    if state is None or state.value != "running" or not lost or facts.value("provider.system_check") == "impaired":
         return None
-    impaired = [
-        fact for name in ("provider.instance_check", "provider.system_check") for fact in facts.where(name, "impaired")
-    ]
+    impaired = list(facts.where("provider.instance_check", "impaired"))
     silent = list(facts.where("metric.up", 0, job="node"))
     how = facts.value("host.unreachable_how") or "no answer"
     summary = f"the host does not answer ({how}) while the provider says it is running"

@@ -46,6 +46,8 @@ class Cloud:
         """What makes the disk of that volume id larger, to so many GiB."""
         self.out_of_capacity: set[str] = set()
         """Instances that can't be started just now, as there is no machine for them."""
+        self.broken: set[str] = set()
+        """Instances on a machine that is broken: told by the check of what is beneath them."""
         self._impaired_since: dict[str, datetime] = {}
         self._booked: dict[str, str] = {}
         # the boot, known by its init's process id, in which an instance has answered
@@ -209,8 +211,11 @@ class Cloud:
         if leader is None or booting:
             return Observed(instance_id, "running", instance_check="initializing")
         since = self._impaired_since.setdefault(instance_id, datetime.now(UTC))
-        # the system check is of what is under the host, which works: the power is on
-        return Observed(instance_id, "running", instance_check="impaired", impaired_since=since)
+        # what is under the host works, as a rule: the power is on
+        beneath: ec2_answers.CheckStatus = "impaired" if instance_id in self.broken else "ok"
+        return Observed(
+            instance_id, "running", instance_check="impaired", system_check=beneath, impaired_since=since
+        )  # fmt: skip
 
     def _sync(self, headers: Mapping[str, str]) -> None:
         """Tell moto of hosts that went off or on without it."""

@@ -20,6 +20,7 @@ NAMES = (
     "host_stopped",
     "host_wedged",
     "host_lost",
+    "hardware_broken",
     "security_group_closed",
     "disk_rotated_logs",
     "disk_log_growth",
@@ -41,6 +42,12 @@ NAMES = (
     "cpu_load_at_cap",
     "port_taken",
     "dependency_down",
+    "port_shut_nft",
+    "port_shut_iptables",
+    "listens_inside",
+    "names_lost",
+    "service_link_down",
+    "default_route_lost",
 )
 
 

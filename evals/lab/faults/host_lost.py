@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from evals.lab.cloud_network import FLOATING
 from evals.lab.faults import host_stopped
-from evals.lab.faults.on_host import tell
 from evals.lab.hosts import LabStage
 from evals.lab.stage import Fault, LabError, StageHost
 
@@ -12,7 +11,6 @@ from evals.lab.stage import Fault, LabError, StageHost
 def inject(stage: LabStage, host: StageHost) -> None:
     if stage.standby is None:
         raise LabError("this fault needs a stage with a standby")
-    tell(stage, stage.standby, "true")
     stage.cloud.out_of_capacity.add(stage.instance_ids[host.resource_id])
     host_stopped.inject(stage, host)
 
