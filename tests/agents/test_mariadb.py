@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from agents.causes import mariadb
+from agents.causes.mariadb_remedies import FAIL_OVER
 from agents.database import DATABASE
 from graph.facts import Facts, FactValue, fact_key
 from graph.records import Resource, SshAccess
@@ -130,12 +131,40 @@ def test_lost_events_are_never_skipped_but_copied_anew(name: str) -> None:
     assert [step.action for step in steps] == ["rebuild_mariadb_replica", "repoint_replica"]
 
 
+@pytest.mark.parametrize(
+    ("safe", "host", "actions"),
+    [
+        (True, "inst-1", ["fence_primary", "promote_mariadb_replica"]),
+        (True, None, []),
+        (False, "inst-1", []),
+    ],
+)
+def test_a_silent_primary_is_left_only_where_it_can_be_fenced_and_a_replica_lacks_nothing(
+    safe: bool, host: str | None, actions: list[str]
+) -> None:
+    lost: dict[str, FactValue] = {
+        "db.accepting": False,
+        "db.unreachable_how": "timeout",
+        "host.reachable": False,
+        "host.unreachable_how": "timeout",
+        fact_key("repl.peer_safe", peer="db-2"): safe,
+    }
+    resource = PRIMARY_ITSELF.model_copy(update={"host": host})
+    assert best(lost, resource) == "primary_out_of_reach"
+    cause = DATABASE.cause("primary_out_of_reach")
+    assert cause is not None
+    steps = cause.remedies[0].steps(resource, None, Facts.of([("E1", lost)]))
+    assert [step.action for step in steps] == actions
+    assert all(step.params.get("by") in ("provider", None) for step in steps)
+
+
 def test_every_remedy_uses_only_permitted_actions_and_says_which() -> None:
     known = Facts.of([("E1", BEHIND | BLOCKER | SAFE | {"db.idle_seconds": 3.0})])
     for cause in mariadb.CAUSES:
         assert cause.remedies or cause.human_must, cause.name
         for remedy in cause.remedies:
-            resource = PRIMARY_ITSELF if remedy is mariadb.FAIL_OVER else RESOURCE
+            beneath = PRIMARY_ITSELF.model_copy(update={"host": "inst-1"})
+            resource = beneath if remedy is FAIL_OVER else RESOURCE
             used = {step.action for step in remedy.steps(resource, None, known)}
             assert used == set(remedy.actions) <= set(DATABASE.actions)
 
