@@ -10,7 +10,8 @@ from pathlib import Path
 
 from evals.lab import shopd
 from evals.lab.machine_commands import call
-from evals.lab.rootfs_files import NETWORK, USER
+from evals.lab.network import GATEWAY, SERVICE_LINK, service_address
+from evals.lab.rootfs_files import NETWORK, SERVICE_NETDEV, SERVICE_NETWORK, USER
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ class Disk:
             "etc/hostname": f"{identity.hostname}\n",
             "etc/hosts": f"127.0.0.1 localhost\n{identity.address} {identity.hostname}\n",
             "etc/machine-id": f"{uuid.uuid4().hex}\n",
-            "etc/systemd/network/10-host0.network": NETWORK.replace("ADDRESS", identity.address),
+            "etc/systemd/network/10-host0.network": _for(identity.address, NETWORK),
+            f"etc/systemd/network/20-{SERVICE_LINK}.netdev": _for(identity.address, SERVICE_NETDEV),
+            f"etc/systemd/network/20-{SERVICE_LINK}.network": _for(service_address(identity.address), SERVICE_NETWORK),
+            "etc/resolv.conf": f"nameserver {GATEWAY}\n",
             "etc/ssh/ssh_host_ed25519_key": identity.host_key.read_text(),
             "etc/ssh/ssh_host_ed25519_key.pub": identity.host_key.with_suffix(".pub").read_text(),
             f"home/{USER}/.ssh/authorized_keys": identity.authorized_key,
@@ -64,6 +68,13 @@ class Disk:
         program = self.root / "usr/local/bin/shopd"
         shutil.copyfile(Path(shopd.__file__), program)
         program.chmod(0o755)
+
+
+def _for(address: str, template: str) -> str:
+    words = (("ADDRESS", address), ("GATEWAY", GATEWAY), ("SERVICE_LINK", SERVICE_LINK))
+    for word, value in words:
+        template = template.replace(word, value)
+    return template
 
 
 def service_config(port: int, leak_mib_per_s: int = 0, **more: object) -> str:

@@ -24,7 +24,17 @@ from evals.lab.machine import Machine
 from evals.lab.monitoring import MonitoredHost, Monitoring, has_binary
 from evals.lab.moto_books import CREDENTIALS, MotoBooks
 from evals.lab.moto_network import INGRESS, OPEN_PORTS, NetworkBooks, enter_network_books
-from evals.lab.network import GATEWAY, SERVICE_LINK, create_network, enter_network, from_network, host_address, in_network, leave_network
+from evals.lab.network import (
+    GATEWAY,
+    SERVICE_LINK,
+    create_network,
+    enter_network,
+    from_network,
+    host_address,
+    in_network,
+    leave_network,
+    service_address,
+)
 from evals.lab.power import Power, ssh_greets
 from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
@@ -96,6 +106,7 @@ class LabStage:
         """Stop and remove everything, also what an earlier run left that was killed. Idempotent."""
         leave_network()
         self.upstream.down()
+        self.names.down()
         if self._cloud is not None:
             self._cloud.down()
             self._cloud = None
@@ -245,6 +256,7 @@ class LabStage:
         )
         with in_network():
             self.upstream.up()
+            self.names.up()
             self._monitoring.up()
             self.prometheus_url = self._monitoring.prometheus_url
             self.alertmanager_url = self._monitoring.alertmanager_url
@@ -328,6 +340,8 @@ class LabStage:
         if volume_id := self.volume_ids.get(host.resource_id):
             volume = {"mount": DATA_MOUNT, "volume_id": volume_id, "max_gib": MAX_GIB, "step_gib": STEP_GIB}
             entry["volumes"] = [volume]
+        if self.standby is None:  # where traffic moves, it is judged where it went
+            entry["health"].insert(1, {"http": f"http://{service_address(host.address)}:{SERVICE_PORT}/healthz"})
         if (standby := self.standby) is not None and host == self.hosts[0]:
             # what clients reach is the floating address
             entry["health"][0] = {"http": f"http://{FLOATING}:{SERVICE_PORT}/healthz"}

@@ -20,6 +20,11 @@ from evals.lab.stage import LabError
 NAMESPACE = LAB
 BRIDGE = "br0"
 GATEWAY = "10.77.1.1"
+SERVICE_LINK = "svc0"
+"""Each host's second interface, where clients reach its service."""
+SERVICE_GATEWAY = "10.77.2.1"
+BEYOND = "10.77.9.1"
+"""An address that hosts reach by their default route only."""
 CLONE_NEWNET = 0x40000000
 
 T = TypeVar("T")
@@ -29,6 +34,11 @@ _home = threading.local()
 def host_address(number: int) -> str:
     """The address of the lab's host `number`, counted from 1."""
     return f"10.77.1.{10 + number}"
+
+
+def service_address(address: str) -> str:
+    """A host's address on its second interface."""
+    return f"10.77.2.{address.rpartition('.')[2]}"
 
 
 def namespace_path() -> Path:
@@ -43,6 +53,8 @@ def create_network() -> None:
         # without the delay of spanning tree a host's first packets get through
         f"link add {BRIDGE} type bridge forward_delay 0",
         f"addr add {GATEWAY}/24 dev {BRIDGE}",
+        f"addr add {SERVICE_GATEWAY}/24 dev {BRIDGE}",
+        f"addr add {BEYOND}/32 dev lo",
         f"link set {BRIDGE} up",
     ):
         call(["ip", "-n", NAMESPACE, *words.split()])

@@ -58,6 +58,25 @@ Name=host0
 
 [Network]
 Address=ADDRESS/24
+Gateway=GATEWAY
+LinkLocalAddressing=no
+MACVLAN=SERVICE_LINK
+"""
+
+# a second address for clients, so that a host may lose it and still be reached by us
+SERVICE_NETDEV = """[NetDev]
+Name=SERVICE_LINK
+Kind=macvlan
+
+[MACVLAN]
+Mode=bridge
+"""
+
+SERVICE_NETWORK = """[Match]
+Name=SERVICE_LINK
+
+[Network]
+Address=ADDRESS/24
 LinkLocalAddressing=no
 """
 

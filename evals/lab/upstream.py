@@ -25,7 +25,7 @@ class Upstream:
             return
         with in_network():
             try:
-                listening = socket.create_server((GATEWAY, PORT), backlog=64)
+                listening = socket.create_server(("", PORT), backlog=64)
             except OSError as error:
                 raise LabError(f"cannot listen on {ADDRESS} in the lab's network: {error}") from error
         self._socket = listening
