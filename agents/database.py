@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agents.causes import mariadb, postgresql, provider, service
+from agents.causes import disk, mariadb, postgresql, provider, service
 from agents.causes.nothing import judged
 from graph.facts import Fact, Facts
 from graph.kind import Cause, Match, ResourceKind
@@ -62,6 +62,7 @@ DATABASE = ResourceKind(
         "host",
         "units",
         "journal",
+        "disk",
         "ports",
         "metrics",
         "provider",
@@ -77,9 +78,16 @@ DATABASE = ResourceKind(
         "hard_reboot",
         "start_instance",
         "wait",
+        *disk.ACTIONS,
         *provider.MANAGED_ACTIONS,
         *dict.fromkeys((*postgresql.ACTIONS, *mariadb.ACTIONS)),
     ),
     no_fault=database_well,
-    causes=(*(on_a_host(cause) for cause in service.CAUSES), *provider.MANAGED, *postgresql.CAUSES, *mariadb.CAUSES),
+    causes=(
+        *(on_a_host(cause) for cause in service.CAUSES),
+        *provider.MANAGED,
+        *postgresql.CAUSES,
+        *mariadb.CAUSES,
+        *(on_a_host(cause) for cause in disk.CAUSES),
+    ),
 )

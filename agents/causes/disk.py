@@ -29,6 +29,8 @@ from graph.records import PlanStep, Resource
 _LEAST = 0.65
 _IF_ENOUGH = 0.1
 _BY_SHARE = 0.2
+_LESS_THAN_SLOT = 0.1
+"""What holds a database's log is known then: a cause of its own, which can mend it."""
 _LESS_PARTLY_SEEN = 0.45
 """What was not looked at may be what fills it: nobody knows then."""
 _LESS_WITH_SERVICE = 0.15
@@ -79,6 +81,8 @@ def _judged(found: Found, words: str, facts: Facts, need: Need) -> Match | None:
     where = seen[0].labels.get("path") or seen[0].labels.get("unit") or seen[0].labels.get("root") or ""
     summary = f"{need.mount} is full, and {size:.0f} MiB of it are {words}" + (f" ({where})" if where else "")
     score -= _service_down(facts)
+    if found is _wal and facts.first("repl.dead_slot"):
+        score -= _LESS_THAN_SLOT
     return Match(round(score, 3), [need.over, *_fullness(facts, need.mount), *seen[:4]], summary, need.mount)
 
 
@@ -175,6 +179,9 @@ def _cause(name: str, summary: str, found: Found, words: str, *first: Remedy) ->
     return Cause(name, summary, "disk_full", _signature(found, words), (*first, FREE_ALL, EXPAND), _BY_HAND)
 
 
+ACTIONS = (*CLEANING, "restart_holder", "expand_volume")
+"""What a kind must permit for these causes to be mended, and for a service with a full disk beneath it."""
+
 CAUSES: tuple[Cause, ...] = (
     _cause(
         "rotated_logs",
@@ -219,7 +226,7 @@ CAUSES: tuple[Cause, ...] = (
         "remove what is not needed below the folder named in the diagnosis: inodes can not be added",
     ),
     Cause(
-        "wal_retained",
+        "wal_growth",
         "a database's log is kept, for a replica or an archive that does not take it",
         "disk_full",
         _signature(_wal, "a database's log that it keeps"),

@@ -94,7 +94,7 @@ def best(facts: Mapping[str, FactValue]) -> str:
         (full() | gone("tmp", 1500, "/var/tmp"), "tmp_files"),
         (full() | gone("cores", 1500, "/var/crash") | gone("tmp", 100, "/tmp"), "core_dumps"),
         (full() | held("courier.service", 4000) | gone("tmp", 50, "/tmp"), "deleted_open_file"),
-        (full() | wal(6000) | data(1000), "wal_retained"),
+        (full() | wal(6000) | data(1000), "wal_growth"),
         # a log of the usual size is no fault: the data is what fills it
         (full() | wal(1000) | data(6000), "data_growth"),
         (INODES, "inodes_exhausted"),
@@ -214,8 +214,8 @@ def test_a_mount_without_a_declared_volume_never_grows() -> None:
 
 
 def test_a_database_s_log_is_never_removed() -> None:
-    assert plans("wal_retained", full() | wal(6000)) == []
-    cause = INSTANCE.cause("wal_retained")
+    assert plans("wal_growth", full() | wal(6000)) == []
+    cause = INSTANCE.cause("wal_growth")
     assert cause is not None and "replication slot" in cause.human_must
 
 

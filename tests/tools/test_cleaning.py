@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import shutil
+import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,50 @@ async def test_a_log_below_a_folder_that_others_may_change_is_refused(world: Wor
 async def test_a_small_log_or_one_that_is_gone_is_left_alone(world: World) -> None:
     assert await world.objection("rotate_logs", path=str(write(world.logs / "small.log"))) is not None
     assert await world.objection("rotate_logs", path=str(world.logs / "gone.log")) is not None
+
+
+# -- on a disk without room ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    folder, image = tmp_path / "disk", tmp_path / "image"
+    folder.mkdir()
+    image.touch()
+    os.truncate(image, 80 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True, timeout=20)
+    done = subprocess.run(["mount", "-o", "loop", str(image), str(folder)], capture_output=True, text=True, timeout=20)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=20)
+
+
+def until_full(log: Path) -> int:
+    """Lines until the disk takes no more; returns how long the log is."""
+    with contextlib.suppress(OSError), log.open("wb", buffering=0) as writer:
+        number = 0
+        while True:
+            writer.write(b"".join(b"%015d\n" % (number + each) for each in range(1 << 14)))
+            number += 1 << 14
+    assert shutil.disk_usage(log.parent).free < MIB
+    return log.stat().st_size
+
+
+def packed_below(folder: Path) -> Path:
+    [packed] = folder.glob("*.gz")
+    return packed
+
+
+async def test_a_log_for_which_the_disk_has_no_room_keeps_its_newest_part(world: World, disk: Path) -> None:
+    log = disk / "orders.log"
+    size = until_full(log)
+    resource = world.declared(log_roots=(str(disk),))
+    output = await world.run("rotate_logs", resource, path=str(log))
+    assert output.status == "succeeded", output.output
+    assert f"emptied {log} of {size} bytes; the newest {32 * MIB} are in" in output.output
+    kept = gzip.decompress(packed_below(disk).read_bytes())
+    assert (len(kept), log.stat().st_size) == (32 * MIB, 0)
+    assert kept.startswith(b"%015d\n" % ((size - 32 * MIB) // 16))
