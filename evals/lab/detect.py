@@ -34,6 +34,7 @@ NEEDED = (
     (("nsenter", "losetup"), "util-linux"),
     (("mount",), "mount"),
     (("mkfs.ext4",), "e2fsprogs"),
+    (("mkfs.xfs",), "xfsprogs"),
     (("ssh-keygen",), "openssh-client"),
     (("prometheus",), "prometheus"),
     (("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager"),
