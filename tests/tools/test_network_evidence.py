@@ -30,8 +30,9 @@ RESOURCE = Resource(
         resolve=("db.example", "odd name'; reboot"),
     ),
 )
+ONLY_NFT = NFT.partition("table ip filter")[0]
 TOLD = "\n".join(
-    ("-- addr", ADDR, "-- route", ROUTE, "-- nft", NFT.partition("table ip filter")[0], "-- iptables", "-- listen", LISTEN,
+    ("-- addr", ADDR, "-- route", ROUTE, "-- nft", ONLY_NFT, "-- iptables", "-- listen", LISTEN,
      "-- resolv", "/etc/resolv.conf", "search example", "nameserver 192.0.2.53", "-- conntrack", "255000", "262144",
      "-- asides", "lookup 0 124 100.10 103.11", "lookup 1 0 100.10 100.11", "local 8080 200")
 )  # fmt: skip
