@@ -102,10 +102,17 @@ def cpu_throttled(facts: Facts, resource: Resource) -> Match | None:
 
 
 def _storm(facts: Facts, unit: str | None) -> list[tuple[Fact, str]]:
-    """What says that processes are started without end."""
-    signs = [(fact, "new ones a second") for fact in facts.all("cpu.forks_per_s") if number(fact) >= STORM_FORKS_PER_S]
-    tasks = facts.all("unit.tasks", unit=unit) if unit else ()
-    return signs + [(fact, "at once") for fact in tasks if number(fact) >= STORM_TASKS]
+    """What says that this unit starts processes without end: many begin, and most of its CPU goes into such as end at
+    once; or too many are there."""
+    if unit is None:
+        return []
+    used, brief = facts.first("unit.cpu_percent", unit=unit), facts.first("unit.brief_percent", unit=unit)
+    signs = [(fact, "at once") for fact in facts.all("unit.tasks", unit=unit) if number(fact) >= STORM_TASKS]
+    if used is not None and brief is not None and number(brief) >= 0.5 * number(used):
+        forks = [fact for fact in facts.all("cpu.forks_per_s") if number(fact) >= STORM_FORKS_PER_S]
+        signs += [(fact, "new ones a second") for fact in forks]
+        signs += [(brief, "% of the CPU by such as end at once")] if forks else []
+    return signs
 
 
 # -- what mends it ---------------------------------------------------------------------------------------

@@ -33,17 +33,22 @@ class Holder:
 
 
 def port_taken(facts: Facts, resource: Resource) -> Match | None:
+    """It says so itself; or it is down and a stranger is seen on its port, whatever it has said yet."""
     for state in _troubled(facts):
         unit = state.labels["unit"]
-        said = next(facts.where("journal.address_in_use", True, unit=unit), None)
-        if said is None:
-            continue
+        said = list(facts.where("journal.address_in_use", True, unit=unit))
         holder = foreign_holder(facts, unit)
+        if holder is None and not said:
+            continue
         if holder is None:
-            return Match(0.96, [state, said], f"{unit} cannot bind its port: another process has it", unit)
-        declared = f", a declared service: which of the two is to have port {holder.port}?"
-        end = declared if holder.unit in resource.services else f" has port {holder.port}"
-        return Match(0.97, [state, said, *holder.cites], f"{unit} cannot bind its port: {holder.words}{end}", unit)
+            return Match(0.96, [state, *said], f"{unit} cannot bind its port: another process has it", unit)
+        if holder.unit in resource.services:
+            if not said:
+                continue
+            end = f", a declared service: which of the two is to have port {holder.port}?"
+        else:
+            end = f" has port {holder.port}"
+        return Match(0.97, [state, *said, *holder.cites], f"{unit} cannot bind its port: {holder.words}{end}", unit)
     return None
 
 

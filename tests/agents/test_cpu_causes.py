@@ -51,6 +51,7 @@ def requests(now: float, usual: float) -> dict[str, FactValue]:
 
 
 BATCH = process("42", "sh", 95.0, "batch7.service") | {'unit.transient{unit="batch7.service"}': True}
+BRIEF: dict[str, FactValue] = {'unit.brief_percent{unit="batch7.service"}': 90.0}
 SHOP = process("7", "shopd", 90.0, "shopd")
 
 
@@ -77,7 +78,9 @@ def plan(facts: dict[str, FactValue], resource: Resource = RESOURCE) -> list[tup
         (BUSY | BATCH | LOADED | SHOP | process("42", "sh", 95.0, "batch7.service"), "runaway_process"),
         (BUSY | process("42", "sh", 95.0), "runaway_process"),
         (BUSY | process("42", "sh", 95.0, "ssh.service"), "runaway_process"),
-        (BUSY | BATCH | {"cpu.forks_per_s": 300.0}, "fork_storm"),
+        (BUSY | BATCH | {"cpu.forks_per_s": 300.0} | BRIEF, "fork_storm"),
+        (BUSY | BATCH | {"cpu.forks_per_s": 300.0}, "runaway_process"),  # somebody else's, or our own looking
+        (BUSY | BATCH | BRIEF, "runaway_process"),
         (BUSY | BATCH | {'unit.tasks{unit="batch7.service"}': 150}, "fork_storm"),
         (BUSY | SHOP | QUIET, "runaway_service"),
         (BUSY | SHOP | QUIET | {"cpu.forks_per_s": 300.0}, "runaway_service"),
@@ -216,6 +219,25 @@ def test_a_port_is_freed_only_of_who_is_known(facts: dict[str, FactValue], actio
     result = found(BOUND | facts)
     assert result is not None and result[0].name == "port_taken"
     assert [[step.action for step in steps] for steps in plan(BOUND | facts)] == actions
+
+
+STOPPED: dict[str, FactValue] = {"host.reachable": True, 'unit.state{unit="shopd"}': "stopped"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause"),
+    [
+        (STOPPED, "service_stopped"),
+        (STOPPED | holder("batch7.service"), "port_taken"),
+        (STOPPED | holder(None), "port_taken"),
+        (STOPPED | holder("shopd"), "service_stopped"),
+        (FAILED | holder("batch7.service"), "port_taken"),
+        (UP | holder("batch7.service"), "unknown"),
+    ],
+)
+def test_a_stranger_on_the_port_is_seen_before_the_service_has_tried(facts: dict[str, FactValue], cause: str) -> None:
+    result = found(facts)
+    assert (result[0].name if result else "unknown") == cause
 
 
 def test_two_declared_services_that_want_one_port_are_left_to_a_human() -> None:

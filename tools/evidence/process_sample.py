@@ -48,12 +48,14 @@ class Process:
 
 @dataclass(frozen=True)
 class UnitUse:
-    """A unit's processes together. `born` began within the second between the looks and were still there."""
+    """A unit's processes together. `born` began within the second between the looks and were still there;
+    `brief_percent` is the part of its use by those, and by children that have ended."""
 
     unit: str
     percent: float
     tasks: int
     born: int
+    brief_percent: float
     main_pid: int | None = None
     transient: bool | None = None
 
@@ -198,11 +200,11 @@ def _users(
             pid, parent, started, ticks = map(int, words[1:5])
             unit, uid = None if words[5] == "-" else words[5], int(words[6]) if words[6].isdigit() else None
             processes.append(Process(pid, parent, started, round(ticks * share, 1), unit, uid, words[7]))
-        elif words[0] == "unit" and len(words) == 5 and all(word.isdigit() for word in words[2:5]):
-            ticks, tasks, born = map(int, words[2:5])
+        elif words[0] == "unit" and len(words) == 6 and all(word.isdigit() for word in words[2:6]):
+            ticks, tasks, born, brief = map(int, words[2:6])
             said = shown.get(words[1], {})
             main, transient = said.get("MainPID", ""), said.get("Transient")
-            units.append(UnitUse(words[1], round(ticks * share, 1), tasks, born,
+            units.append(UnitUse(words[1], round(ticks * share, 1), tasks, born, round(brief * share, 1),
                                  int(main) if main.isdigit() else None,
                                  None if transient is None else transient == "yes"))  # fmt: skip
         elif words[0] == "total" and len(words) == 3 and words[1].isdigit() and words[2].isdigit():

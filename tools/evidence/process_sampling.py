@@ -65,9 +65,13 @@ END {
     total++
     old = (was[pid] == here[pid])
     delta = used[pid] - (old ? own[pid] : 0)
-    if (old) { late = reaped[pid] - kids[pid] - gone[pid]; if (late > 0) delta += late }
+    brief = old ? reaped[pid] - kids[pid] - gone[pid] : delta
+    if (brief < 0) brief = 0
+    if (old) delta += brief
     ticks[pid] = delta; all += delta
-    if (unit[pid] != "-") { sum[unit[pid]] += delta; count[unit[pid]]++; if (!old) born[unit[pid]]++ }
+    if (unit[pid] == "-") continue
+    sum[unit[pid]] += delta; count[unit[pid]]++; short[unit[pid]] += brief
+    if (!old) born[unit[pid]]++
   }
   print "total", total, all + 0
   for (n = 0; n < TOP_P; n++) {
@@ -79,7 +83,7 @@ END {
   for (n = 0; n < TOP_U; n++) {
     best = ""; for (u in sum) if (best == "" || sum[u] > sum[best]) best = u
     if (best == "") break
-    print "unit", best, sum[best], count[best], born[best] + 0
+    print "unit", best, sum[best], count[best], born[best] + 0, short[best] + 0
     delete sum[best]
   }
 }

@@ -104,8 +104,8 @@ def unit_facts(unit: UnitUse, names: Mapping[str, str]) -> dict[str, FactValue]:
         fact_key("unit.cpu_percent", unit=name): unit.percent,
         fact_key("unit.tasks", unit=name): unit.tasks,
     }
-    if unit.born:
-        facts[fact_key("unit.born_per_s", unit=name)] = unit.born
+    if unit.brief_percent >= 1:
+        facts[fact_key("unit.brief_percent", unit=name)] = unit.brief_percent
     if unit.main_pid:
         facts[fact_key("unit.main_pid", unit=name)] = unit.main_pid
     if unit.transient is not None and name == unit.unit:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from evals.lab.faults.busy_host import UNIT, run_unit
+import time
+
+from evals.lab.faults.busy_host import SCRIPT, UNIT, leave_script, run_unit
 from evals.lab.faults.on_host import given_up, start_again, tell
 from evals.lab.hosts import SERVICE_PORT, LabStage
 from evals.lab.stage import Fault, StageHost
 
+START_SECONDS = 1.5
+"""For the program to have started, so that it is there when the port gets free."""
 GIVING_UP = 20
 """Seconds in which the manager must have given the service up."""
 
 
+WAITS = f"""import http.server, time
+while True:
+    try:
+        at = ("0.0.0.0", {SERVICE_PORT})
+        http.server.ThreadingHTTPServer(at, http.server.SimpleHTTPRequestHandler).serve_forever()
+    except OSError:
+        time.sleep(0.01)
+"""
+"""Takes the port as soon as it is free."""
+
+
 def inject(stage: LabStage, host: StageHost) -> None:
+    leave_script(stage, host, WAITS)
+    run_unit(stage, host, f"--working-directory=/srv /usr/bin/python3 {SCRIPT}")
+    time.sleep(START_SECONDS)
     tell(stage, host, f"systemctl stop {host.service}")
-    run_unit(stage, host, f"/usr/bin/python3 -m http.server {SERVICE_PORT} --directory /srv")
-    listening = f"ss -Hltn 'sport = :{SERVICE_PORT}' | grep -q ."
-    tell(stage, host, f"n=0; until {listening}; do n=$((n+1)); [ $n -lt 100 ] || exit 1; sleep 0.1; done")
     # ends with an error, which is the fault
     stage.run(host, f"systemctl start {host.service}")
     given = given_up(stage, host.service)
