@@ -47,6 +47,8 @@ NAMES = (
     "listens_inside",
     "names_lost",
     "service_link_down",
+    "address_lost",
+    "port_not_let_in",
     "default_route_lost",
 )
 
