@@ -15,6 +15,8 @@ SATURATED = 1.5
 """Load for each processor beyond which a primary's host is saturated."""
 LONG_SECONDS = 120.0
 SILENT_SECONDS = 3.0
+BESIDE_PATRONI = ("connections_exhausted", "runaway_query")
+"""What may be mended by our own hands though Patroni manages the cluster: no concern of its own."""
 LARGE_BYTES = 64 * 1024 * 1024
 
 
@@ -183,6 +185,23 @@ def wal_retained(facts: Facts, resource: Resource) -> Match | None:
     return Match(0.95, [slot, size, *([owner] if owner else [])], words, str(slot.value))
 
 
+def patroni_member_broken(facts: Facts, resource: Resource) -> Match | None:
+    """Patroni says that this replica does not run, and that another leads."""
+    runs, leads = _is(facts, "patroni.runs", False), _is(facts, "patroni.leads", False)
+    paused, leader = _is(facts, "patroni.paused", False), facts.first("patroni.leader")
+    if runs is None or leads is None or paused is None or leader is None:
+        return None
+    words = f"Patroni says it is {facts.value('patroni.state')}, while {leader.value} leads"
+    return Match(0.97, [runs, leads, paused, leader], words, resource.id)
+
+
+def patroni_without_leader(facts: Facts, resource: Resource) -> Match | None:
+    reachable = _is(facts, "patroni.reachable", True)
+    if reachable is None or facts.first("patroni.leader") is not None:
+        return None
+    return Match(0.96, [reachable], "Patroni's cluster has no leader that runs", resource.id)
+
+
 def two_primaries(facts: Facts, resource: Resource) -> Match | None:
     own = _is(facts, "db.role", "primary")
     others = list(facts.where("repl.peer_role", "primary"))
@@ -231,7 +250,11 @@ def _mine(cause: Cause) -> Cause:
 
     def signature(facts: Facts, resource: Resource) -> Match | None:
         database = resource.database
-        return cause.signature(facts, resource) if database and database.engine == "postgresql" else None
+        if database is None or database.engine != "postgresql":
+            return None
+        if database.patroni_url and cause.remedies and not cause.name.startswith("patroni_"):
+            return None if cause.name not in BESIDE_PATRONI else cause.signature(facts, resource)
+        return cause.signature(facts, resource)
 
     return replace(cause, signature=signature)
 
@@ -340,6 +363,20 @@ CAUSES: tuple[Cause, ...] = tuple(
             wal_retained,
             (mends.DROP_SLOT,),
             human_must="the slot belongs to a declared replica: start or rebuild that one, or drop its slot",
+        ),
+        Cause(
+            "patroni_member_broken",
+            "a replica that Patroni manages does not run",
+            "replication_lag",
+            patroni_member_broken,
+            (mends.PATRONI_RESTART, mends.PATRONI_REINITIALIZE),
+        ),
+        Cause(
+            "patroni_without_leader",
+            "a cluster that Patroni manages has no leader that runs",
+            "service_down",
+            patroni_without_leader,
+            human_must="Patroni elects a leader by itself where it can: see why it does not, or ask it to fail over",
         ),
         Cause(
             "two_primaries",

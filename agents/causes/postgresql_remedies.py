@@ -21,6 +21,8 @@ ACTIONS = (
     "restore_postgres_data",
     "fence_primary",
     "promote_postgres_replica",
+    "patroni_restart",
+    "patroni_reinitialize",
 )
 
 Steps = tuple[PlanStep, ...]
@@ -129,6 +131,19 @@ def _fail_over(resource: Resource, target: str | None, facts: Facts) -> Steps:
     )
 
 
+def _patroni_restart(resource: Resource, target: str | None, facts: Facts) -> Steps:
+    return (PlanStep(action="patroni_restart", why="the member does not run", expect="it follows its leader"),)
+
+
+def _patroni_reinitialize(resource: Resource, target: str | None, facts: Facts) -> Steps:
+    why = "a restart did not help"
+    return (PlanStep(action="patroni_reinitialize", why=why, expect="a fresh copy of the leader that streams"),)
+
+
+PATRONI_RESTART = Remedy("patroni_restart", "have Patroni restart it", _patroni_restart, ("patroni_restart",))
+PATRONI_REINITIALIZE = Remedy(
+    "patroni_reinitialize", "have Patroni copy the leader to it", _patroni_reinitialize, ("patroni_reinitialize",)
+)
 RESUME = Remedy("resume_replay", "resume the replay", _resume, ("resume_replay",))
 RELOAD = Remedy("reload_replication", "set the declared primary and reload", _reload, ("reload_replication",))
 RESTART_RECEIVER = Remedy(

@@ -17,6 +17,7 @@ from tools.actions.hard_reboot import HardReboot
 from tools.actions.on_capacity import AddInstances, RemoveInstances
 from tools.actions.on_ingress import AllowIngress, RevokeIngress
 from tools.actions.on_managed_database import PromoteDatabase, RebootDatabase
+from tools.actions.on_patroni import PatroniFailover, PatroniReinitialize, PatroniRestart
 from tools.actions.promote_mariadb import PromoteMariaDb
 from tools.actions.promote_postgres import PromotePostgres
 from tools.actions.rebuild_mariadb import RebuildMariaDb, RestoreReplicaData
@@ -88,6 +89,9 @@ CATALOG: tuple[type[Action[Any]], ...] = (
     RebuildPostgres,
     RestorePostgresData,
     PromotePostgres,
+    PatroniRestart,
+    PatroniReinitialize,
+    PatroniFailover,
     RemoveFirewallRule,
     RestoreFirewallRule,
     RestartNetworking,

@@ -12,7 +12,7 @@ from typing import Any
 
 from graph.ports import ActionOutput, PermanentError, Probe
 from graph.records import Resource
-from tools.actions.action import Action, ActionContext, NotAllowed, P
+from tools.actions.action import Action, ActionContext, NotAllowed, P, place
 from tools.actions.on_database import client_of, no_replica, of_engine
 from tools.clients.databases.database import (
     DatabaseError,
@@ -23,8 +23,10 @@ from tools.clients.databases.database import (
 )
 from tools.clients.databases.postgresql import PostgresClient
 from tools.clients.databases.postgresql_replication import PostgresReplication, Standby
+from tools.clients.host import HostUnreachable
 
 DEADLINE_SECONDS = 30.0
+PATRONI_LINE = "pgrep -f '(^|/)[p]atroni( |$)'"
 
 
 def postgres_of(context: ActionContext, resource: Resource) -> PostgresClient:
@@ -39,6 +41,19 @@ def not_patronis(resource: Resource) -> None:
     """Raises NotAllowed where Patroni manages the member."""
     if database_of(resource).patroni_url:
         raise NotAllowed("action", f"Patroni manages {resource.key}: nothing is done behind its back")
+
+
+async def behind_patroni(context: ActionContext, resource: Resource) -> str | None:
+    """Why it must be left to Patroni, which runs on its host though nobody declared it; None where none is seen."""
+    if resource.transport == "none":
+        return None
+    try:
+        found = await context.hosts.run(resource, PATRONI_LINE, 6.0)
+    except HostUnreachable:  # what has no host that answers is judged by the rest
+        return None
+    if not found.ok:
+        return None
+    return f"Patroni runs on {place(resource)}: declare database.patroni_url; nothing is done behind its back"
 
 
 async def seen_of(context: ActionContext, resource: Resource) -> PostgresReplication | None:
@@ -82,6 +97,9 @@ class OnPostgres(Action[P]):
         return f"{database_place(target)}> {'; '.join(self.statements(resource, params))}"
 
     async def precondition(self, resource: Resource, params: P) -> str | None:
+        """Nobody else manages it, and it makes sense and does no harm."""
+        if managed := await behind_patroni(self.context, self.target(resource, params)):
+            return managed
         return await self.objection(resource, params)
 
     async def baseline(self, resource: Resource, params: P) -> dict[str, Any]:

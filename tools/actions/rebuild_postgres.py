@@ -15,7 +15,7 @@ from graph.records import PlanStep, Resource
 from tools.actions.action import Action, NotAllowed, Params, place
 from tools.actions.claimed import claim_of, probe_of_claim, run_claimed
 from tools.actions.on_database import no_replica, of_engine, primary_of, unfit_primary
-from tools.actions.on_postgres import not_patronis, standby_of
+from tools.actions.on_postgres import behind_patroni, not_patronis, standby_of
 from tools.actions.on_provider import NoParams
 from tools.actions.postgres_copy import (
     copy_line,
@@ -79,7 +79,7 @@ class RebuildPostgres(Action[RebuildParams]):
     async def precondition(self, resource: Resource, params: RebuildParams) -> str | None:
         """It is a replica, its primary is one and well, there is room, nothing is in the way, and both are of one
         system."""
-        if refused := await no_replica(self.context, resource):
+        if refused := await behind_patroni(self.context, resource) or await no_replica(self.context, resource):
             return refused
         primary = primary_of(self.context, resource)
         if unfit := await unfit_primary(self.context, primary):

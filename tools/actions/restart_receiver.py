@@ -15,7 +15,7 @@ from graph.records import Resource
 from tools.actions.action import Action, Params, place
 from tools.actions.claimed import claim_of, probe_of_claim, run_claimed
 from tools.actions.on_database import of_engine
-from tools.actions.on_postgres import not_patronis, replica_only, seen_of
+from tools.actions.on_postgres import behind_patroni, not_patronis, replica_only, seen_of
 from tools.clients.databases.database import DatabaseError
 from tools.services.units import sudo
 
@@ -53,7 +53,7 @@ class RestartReceiver(Action[ReceiverParams]):
 
     async def precondition(self, resource: Resource, params: ReceiverParams) -> str | None:
         """It is a replica, and this is still its receiver."""
-        if refused := await replica_only(self.context, resource):
+        if refused := await behind_patroni(self.context, resource) or await replica_only(self.context, resource):
             return refused
         seen = await seen_of(self.context, resource)
         if seen is None or (seen.receiver_pid, seen.receiver_started) != (params.pid, params.started):

@@ -52,7 +52,7 @@ async def look_at_postgres(context: EvidenceContext, resource: Resource) -> Find
     for other in others:
         facts |= peer_facts(other)
     on_host, said = await host_facts(context, resource, primary, own.replication)
-    facts |= on_host
+    facts |= on_host | await _patroni(context, resource)
     raw.append(said)
     if own.replication is not None:
         feeder = next((item for item in others if primary and item.resource.id == primary.id and item.status), None)
@@ -65,6 +65,23 @@ async def look_at_postgres(context: EvidenceContext, resource: Resource) -> Find
         facts |= {"repl.follows": False} | await _dead_slots(context, resource)
     asked = "pg_stat_wal_receiver, pg_stat_replication, pg_replication_slots of this member and its peers"
     return Finding(asked, text_of(_of_own(own, facts), *map(_of_peer, others)), facts, raw=whole("\n".join(raw)))
+
+
+async def _patroni(context: EvidenceContext, resource: Resource) -> dict[str, FactValue]:
+    """What Patroni says of this member, where it is declared to manage it."""
+    if not database_of(resource).patroni_url:
+        return {}
+    try:
+        cluster = await postgres(context, resource).patroni.cluster(resource)
+    except DatabaseError:
+        return {"patroni.reachable": False}
+    own, leader = cluster.of(resource), cluster.leader
+    facts: dict[str, FactValue] = {"patroni.reachable": True, "patroni.paused": cluster.paused}
+    facts |= {"patroni.leader": line(leader.name, 60)} if leader else {}
+    if own is not None:
+        facts |= {"patroni.leads": own.leads, "patroni.runs": own.runs, "patroni.state": line(own.state, 40)}
+        facts |= {} if own.lag is None else {"patroni.lag_bytes": own.lag}
+    return facts
 
 
 def postgres(context: EvidenceContext, resource: Resource) -> PostgresClient:

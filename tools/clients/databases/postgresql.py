@@ -32,6 +32,7 @@ from tools.clients.databases.database import (
     database_place,
     read_password,
 )
+from tools.clients.databases.patroni import PatroniClient
 from tools.clients.databases.postgresql_replication import (
     REPLICA,
     PostgresReplication,
@@ -77,6 +78,8 @@ class PostgresClient:
 
     def __init__(self, recorder: Recorder | None = None) -> None:
         self._recorder = recorder or Recorder()
+        self.patroni = PatroniClient(self._recorder)
+        """What manages the cluster, where a member declares `patroni_url`."""
 
     async def status(self, resource: Resource) -> DatabaseStatus:
         """What the member is and how busy. Raises DatabaseError."""
