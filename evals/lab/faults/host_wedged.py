@@ -29,5 +29,5 @@ FAULT = Fault(
     # one that has no standby of its own, which would come before the plug
     on="standby",
     says="the host hangs, and a reboot through its provider has no effect",
-    expected_actions=("soft_reboot", "wait", "hard_reboot", "wait"),
+    expected_actions=("soft_reboot", "hard_reboot"),
 )
