@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agents.causes import disk, mariadb, postgresql, provider, service
+from agents.causes import disk, mariadb, mariadb_remedies, postgresql, postgresql_remedies, provider, service
 from agents.causes.nothing import judged
 from graph.facts import Fact, Facts
-from graph.kind import Cause, Match, ResourceKind
-from graph.records import Resource
+from graph.kind import Cause, Match, Remedy, ResourceKind
+from graph.records import PlanStep, Resource
 
 CROWDED_PERCENT = 90.0
 """With more of its connections taken a database is not well."""
+HOST_LOST = ("host_hung",)
+"""Causes by which a machine may be lost for good."""
 
 
 def database_well(facts: Facts, resource: Resource) -> Match | None:
@@ -51,7 +53,24 @@ def on_a_host(cause: Cause) -> Cause:
     def signature(facts: Facts, resource: Resource) -> Match | None:
         return None if resource.transport == "none" else cause.signature(facts, resource)
 
-    return replace(cause, signature=signature)
+    remedies = tuple(_beside_patroni(remedy) for remedy in cause.remedies)
+    if cause.name in HOST_LOST:
+        # where its machine does not come back, another member takes over: last, as it does most harm
+        remedies = (*remedies, postgresql_remedies.FAIL_OVER, mariadb_remedies.FAIL_OVER)
+    return replace(cause, signature=signature, remedies=remedies)
+
+
+def _beside_patroni(remedy: Remedy) -> Remedy:
+    """The remedy where Patroni manages the member: it restarts its servers itself, so only its own unit is touched."""
+
+    def steps(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+        found = remedy.steps(resource, target, facts)
+        managed = resource.database is not None and resource.database.patroni_url is not None
+        services = [step for step in found if step.action in ("restart_service", "start_service")]
+        behind_its_back = any("patroni" not in str(step.params.get("unit", "")) for step in services)
+        return () if managed and behind_its_back else found
+
+    return replace(remedy, steps=steps)
 
 
 DATABASE = ResourceKind(

@@ -128,12 +128,14 @@ def primary_down(facts: Facts, resource: Resource) -> Match | None:
 
 
 def primary_lost(facts: Facts, resource: Resource) -> Match | None:
-    """Its data is gone, so that no restart brings it back."""
+    """Its data or its machine is gone, so that nothing brings it back."""
     silent, gone = _is(facts, "db.accepting", False), _is(facts, "db.data_present", False)
+    machine = _is(facts, "provider.state", "terminated")
+    gone = gone or machine or _data_damaged(facts)
     if silent is None or gone is None or resource.database is None or resource.database.role != "primary":
         return None
     unsafe, safe = list(facts.all("repl.peer_unsafe_why")), list(facts.where("repl.peer_safe", True))
-    words = "it is down and its data is gone"
+    words = f"it is down and its {'machine is gone' if machine else 'data is gone or damaged'}"
     if not safe:
         why = f": {unsafe[0].labels['peer']}: {unsafe[0].value}" if unsafe else ""
         words += f", and no replica can safely take its place{why}"
@@ -141,10 +143,10 @@ def primary_lost(facts: Facts, resource: Resource) -> Match | None:
 
 
 def replica_data_lost(facts: Facts, resource: Resource) -> Match | None:
-    silent, gone = _is(facts, "db.accepting", False), _is(facts, "db.data_present", False)
+    silent, gone = _is(facts, "db.accepting", False), _is(facts, "db.data_present", False) or _data_damaged(facts)
     if silent is None or gone is None or resource.database is None or resource.database.role != "replica":
         return None
-    return Match(0.98, [silent, gone], "it is down and its data is gone", resource.id)
+    return Match(0.98, [silent, gone], "it is down and its data is gone or damaged", resource.id)
 
 
 def connections_exhausted(facts: Facts, resource: Resource) -> Match | None:
@@ -243,6 +245,12 @@ def _no_slot(facts: Facts) -> list[Fact]:
 def _log_is_gone(facts: Facts) -> list[Fact]:
     """The slot says that its log is lost, or the replica's own log says that what it asks for has been removed."""
     return list(facts.where("repl.slot_wal_status", "lost"))
+
+
+def _data_damaged(facts: Facts) -> Fact | None:
+    """What its log says of its data, of a unit that does not run."""
+    down = {fact.labels["unit"] for fact in facts.all("unit.state") if fact.value != "running"}
+    return next((fact for fact in facts.where("journal.data_damaged", True) if fact.labels["unit"] in down), None)
 
 
 def _mine(cause: Cause) -> Cause:

@@ -115,6 +115,8 @@ def _fail_over(resource: Resource, target: str | None, facts: Facts) -> Steps:
     safe = next((fact.labels["peer"] for fact in facts.where("repl.peer_safe", True)), None)
     if safe is None or resource.database is None or resource.database.role != "primary":
         return ()
+    if resource.database.engine != "postgresql" or resource.database.patroni_url:
+        return ()
     return (
         PlanStep(
             action="fence_primary",

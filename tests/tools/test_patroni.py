@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -176,3 +176,26 @@ def test_a_replica_that_patroni_manages_is_diagnosed_by_what_patroni_says() -> N
     resource = member("db-2", "http://192.0.2.2:8008")
     found = {cause.name for cause in DATABASE.causes if cause.signature(known, resource)}
     assert found == {"patroni_member_broken"}
+
+
+async def test_another_member_leads_only_where_nobody_does_and_it_lacks_nothing(patroni: Patroni) -> None:
+    known, lost = catalogue(patroni.url), member("db-1", patroni.url)
+    kind = replace(DATABASE, actions=(*DATABASE.actions, "patroni_failover"))
+    step = await known.complete(lost, kind, PlanStep(action="patroni_failover", params={"replica": "db-2"}))
+    assert "db-1 leads and runs" in (await known.precondition(lost, step) or "")
+    patroni.answer = cluster(leader="crashed", replica="running", lag=4096)
+    assert "lacks 4096 bytes" in (await known.precondition(lost, step) or "")
+    patroni.answer = cluster(leader="crashed", replica="running", lag="unknown")
+    assert "unknown number" in (await known.precondition(lost, step) or "")
+    patroni.answer = cluster(leader="crashed", replica="running")
+    assert await known.precondition(lost, step) is None
+
+
+def test_a_server_that_patroni_runs_is_not_restarted_behind_its_back() -> None:
+    crashed = {'unit.state{unit="postgres.service"}': "failed", 'unit.result{unit="postgres.service"}': "signal"}
+    known = Facts.of([("E1", {"host.reachable": True} | crashed)])
+    cause = next(cause for cause in DATABASE.causes if cause.name == "process_crashed")
+    managed, own = member("db-1", "http://192.0.2.1:8008"), member("db-1", None)
+    assert not [s for r in cause.remedies for s in r.steps(managed, "postgres.service", known)]
+    assert [s for r in cause.remedies for s in r.steps(managed, "patroni.service", known)]
+    assert [s for r in cause.remedies for s in r.steps(own, "postgres.service", known)]

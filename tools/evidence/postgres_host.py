@@ -43,11 +43,18 @@ def host_command(resource: Resource, primary: Resource | None, seen: PostgresRep
         parts.append(f"echo receiver $(ps -o stat= -p {int(seen.receiver_pid)})")
     if database.data_dir:
         control = shlex.quote(f"{database.data_dir}/global/pg_control")
-        parts.append(f"echo control $(if {sudo(resource)}test -s {control}; then echo there; else echo missing; fi)")
+        as_root = sudo(resource)
+        # what we may not look at is not missing: only the answer of a test that was run counts
+        parts.append(f"{as_root}test -s {control}; echo control $?" if not as_root else _asked_as_root(control))
     parts.append(
         f"{{ {log_command(resource)}; }} 2>/dev/null | grep -E '(FATAL|ERROR|PANIC): ' | tail -n 20 | sed 's/^/log /'"
     )
     return "; ".join(parts)
+
+
+def _asked_as_root(control: str) -> str:
+    """sudo refuses with the exit status of a failed test, so whether it allows the test is asked first."""
+    return f"if sudo -n -l test -s {control} >/dev/null 2>&1; then sudo -n test -s {control}; echo control $?; fi"
 
 
 def log_command(resource: Resource) -> str:
@@ -57,7 +64,7 @@ def log_command(resource: Resource) -> str:
     files = ["/var/log/postgresql/*.log", f"{shlex.quote(database.data_dir)}/log/*.log"] if database.data_dir else []
     parts = [f"{sudo(resource)}journalctl -q -o cat -n {_LOG_LINES} -u {shlex.quote(unit)}"] if unit else []
     if files:
-        parts.append(f"tail -q -n {_LOG_LINES} $(ls -t {' '.join(files)} 2>/dev/null | head -n 1)")
+        parts.append(f"tail -q -n {_LOG_LINES} $(ls -t {' '.join(files)} 2>/dev/null | head -n 1) </dev/null")
     return "; ".join(parts) or "true"
 
 
@@ -70,8 +77,8 @@ def parse_host(output: str) -> dict[str, FactValue]:
             facts["repl.primary_reachable"] = rest == "open"
         elif word == "receiver" and rest.strip():
             facts["repl.receiver_state"] = "stopped" if rest.strip().startswith(("T", "t")) else "runs"
-        elif word == "control" and rest in ("there", "missing"):
-            facts["db.data_present"] = rest == "there"
+        elif word == "control" and rest in ("0", "1"):
+            facts["db.data_present"] = rest == "0"
         elif word == "log" and _ABOUT_REPLICATION.search(rest):
             facts["repl.error"] = line(_PREFIX.sub("", rest), 120)
     return facts

@@ -12,7 +12,7 @@ def inject(stage: Stage, host: StageHost) -> None:
 
 
 def restore(stage: Stage, host: StageHost) -> None:
-    stage.run(host, "pkill -CONT -f walreceiver")
+    stage.run(host, "pkill -CONT -f '[w]alreceiver'")
     wait_in_step(stage)
 
 

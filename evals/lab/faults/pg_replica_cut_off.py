@@ -10,7 +10,7 @@ RULE = "OUTPUT -d {} -p tcp --dport 5432 -j DROP"
 
 def inject(stage: Stage, host: StageHost) -> None:
     tell(stage, host, f"iptables -I {RULE.format(primary_of(stage).address)}")
-    tell(stage, host, "pkill -f walreceiver")
+    tell(stage, host, "pkill -f '[w]alreceiver'")
 
 
 def restore(stage: Stage, host: StageHost) -> None:

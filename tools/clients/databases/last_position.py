@@ -26,7 +26,7 @@ async def last_written(prometheus: Remembers | None, primary: Resource) -> tuple
     """Bytes since the beginning of its log, and an empty reason; or None and why nobody knows."""
     if prometheus is None:
         return None, "no Prometheus is configured that could tell how far it had written"
-    query = f"max_over_time(pg_member_wal_bytes{{{matchers({'resource_id': primary.id})}}}[{WINDOW}])"
+    query = f"last_over_time(pg_member_wal_bytes{{{matchers({'resource_id': primary.id})}}}[{WINDOW}])"
     try:
         found = await prometheus.instant(query)
     except (TemporaryError, PermanentError) as error:
