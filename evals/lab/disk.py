@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from evals.lab import shopd
+from evals.lab import command_log, shopd
 from evals.lab.machine_commands import call
 from evals.lab.network import GATEWAY, SERVICE_LINK, service_address
 from evals.lab.rootfs_files import NETWORK, SERVICE_NETDEV, SERVICE_NETWORK, USER
@@ -57,6 +57,8 @@ class Disk:
             "etc/resolv.conf": f"nameserver {GATEWAY}\n",
             "etc/ssh/ssh_host_ed25519_key": identity.host_key.read_text(),
             "etc/ssh/ssh_host_ed25519_key.pub": identity.host_key.with_suffix(".pub").read_text(),
+            command_log.SSHD_FILE: command_log.SSHD,
+            command_log.WRAPPER: command_log.WRAPPER_TEXT,
             f"home/{USER}/.ssh/authorized_keys": identity.authorized_key,
             # a setting a line: the service names the line that is wrong
             "etc/shopd.json": service_config(identity.service_port),
@@ -64,6 +66,7 @@ class Disk:
         for where, text in files.items():
             self.write(where, text)
         (self.root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
+        (self.root / command_log.WRAPPER).chmod(0o755)
         (self.root / "var/lib/shopd").mkdir(exist_ok=True)
         program = self.root / "usr/local/bin/shopd"
         shutil.copyfile(Path(shopd.__file__), program)

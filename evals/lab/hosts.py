@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.lab import pairs
 from evals.lab.cleaning import CLEANUP, DATA_MOUNT
 from evals.lab.cloud import REGION, Cloud
 from evals.lab.cloud_network import FLOATING, CloudNetwork, Guarded
@@ -38,10 +39,10 @@ from evals.lab.network import (
 from evals.lab.power import Power, ssh_greets
 from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
-from evals.lab.rootfs import base_image
+from evals.lab.rootfs import APP, DATABASE, base_image
 from evals.lab.rootfs_files import USER
 from evals.lab.sizes import CPUS
-from evals.lab.stage import LabError, SettingName, StageHost, StageOptions
+from evals.lab.stage import LabError, Role, SettingName, StageHost, StageOptions
 from evals.lab.sweep import HOSTS_FOLDER, Claim
 from evals.lab.upstream import ADDRESS as UPSTREAM_ADDRESS
 from evals.lab.upstream import Upstream
@@ -59,16 +60,18 @@ class LabStage:
     name: SettingName = "lab"
 
     def __init__(self, options: StageOptions) -> None:
-        if not 1 <= options.hosts <= 40:
-            raise LabError(f"the lab can have 1 to 40 hosts; {options.hosts} were asked for")
+        roles = _roles(options)
+        if not 1 <= len(roles) <= 40:
+            raise LabError(f"the lab can have 1 to 40 hosts; {len(roles)} were asked for")
+        pairs.check_roles(roles)
         self.options = options
         self.work = options.work.resolve()
         self.hosts: Sequence[StageHost] = tuple(
             StageHost(
                 f"lab-{n}", FIRST_ID if n == 1 else f"inst-lab{n}", host_address(n),
-                role="standby" if options.standby and 1 < n == options.hosts else "app",
+                service=pairs.unit_of(role), role=role,
             )
-            for n in range(1, options.hosts + 1)
+            for n, role in enumerate(roles, 1)
         )  # fmt: skip
         self.machines: tuple[Machine, ...] = ()
         self.instance_ids: Mapping[str, str] = {}
@@ -94,10 +97,11 @@ class LabStage:
             raise LabError("the lab's hosts need root: run it with sudo, or take the local setting")
         if self._claim.held:
             raise LabError("this stage is up already")
-        base = base_image(self.options.say)
+        flavours = {DATABASE if pairs.is_database(host.role) else APP for host in self.hosts}
+        bases = {flavour.prefix: base_image(self.options.say, flavour) for flavour in flavours}
         self._claim.take(self.work)
         try:
-            self._up(base)
+            self._up(bases)
         except BaseException:
             self.down()
             raise
@@ -127,7 +131,8 @@ class LabStage:
         self.prometheus_url = self.alertmanager_url = ""
 
     def resources(self) -> list[dict[str, Any]]:
-        return [self._resource(host) for host in self.hosts]
+        instances = [self._resource(host) for host in self.hosts]
+        return [*instances, *pairs.resources(self.hosts, instances[0]["ssh"], self.work)]
 
     def environment(self) -> Mapping[str, str]:
         """Credentials for the lab's cloud, and proxies kept out of the lab's network."""
@@ -149,7 +154,15 @@ class LabStage:
         """
         return self.machine(host).run(command, timeout)
 
+    def commands(self, host: StageHost) -> list[str]:
+        """Every command that came to the host over SSH, in order, byte for byte. Raises LabError when it is not up."""
+        return self.machine(host).asked.read()
+
     def healthy(self, host: StageHost) -> bool:
+        if pairs.is_database(host.role):
+            with contextlib.suppress(LabError):
+                return self.run(host, f"systemctl is-active --quiet {host.service}").returncode == 0
+            return False
         return self.serves(host.address)
 
     def machine(self, host: StageHost) -> Machine:
@@ -209,7 +222,10 @@ class LabStage:
         machine.boot()
         self.wait_ready(host, service=False)
         machine.plug(up=True)
-        if not self.healthy(host):
+        if pairs.is_database(host.role):
+            if not self.healthy(host):
+                self.run(host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}", 60)
+        elif not self.healthy(host):
             machine.disk.write("etc/shopd.json", service_config(SERVICE_PORT))
             self.run(host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}")
         self.wait_ready(host)
@@ -229,7 +245,7 @@ class LabStage:
         with in_network():
             wait_until(missing, timeout, f"{host.name} is ready", every=0.03)
 
-    def _up(self, base: Path) -> None:
+    def _up(self, bases: Mapping[str, Path]) -> None:
         create_network()
         lxcfs = start_lxcfs(self._folder, self._processes)
         books = self._books = MotoBooks(self._processes)
@@ -238,12 +254,15 @@ class LabStage:
         self.machines = tuple(
             Machine(n, self._folder / f"host-{n}", self._processes, lxcfs) for n in range(1, len(self.hosts) + 1)
         )
-        for machine in self.machines:
+        for host, machine in zip(self.hosts, self.machines, strict=True):
+            base = bases[(DATABASE if pairs.is_database(host.role) else APP).prefix]
+            machine.asked.create()
             machine.cgroups.create(MEMORY_MIB)
             host_key = make_key(machine.folder / "host_ed25519", machine.name)
             authorized = key.with_suffix(".pub").read_text()
             machine.disk.create(base, Identity(machine.name, machine.address, host_key, authorized, SERVICE_PORT))
-            if machine is self.machines[0] and has_binary("mkfs.xfs"):
+            pairs.furnish(machine.disk, host.role)
+            if machine is self.machines[0] and host.role == "app" and has_binary("mkfs.xfs"):
                 machine.data = DataDisk(machine.folder)
                 machine.data.create()
             machine.boot()
@@ -252,7 +271,8 @@ class LabStage:
         )  # fmt: skip
         self._monitoring = Monitoring(
             self.options,
-            [MonitoredHost(h.resource_id, f"{h.address}:9100", f"{h.address}:{SERVICE_PORT}") for h in self.hosts],
+            [_monitored(host) for host in self.hosts],
+            jobs=pairs.scrapes(self.hosts),
         )
         with in_network():
             self.upstream.up()
@@ -262,7 +282,8 @@ class LabStage:
             self.alertmanager_url = self._monitoring.alertmanager_url
             self._open_cloud(books)
             for host in self.hosts:
-                self.wait_ready(host)
+                self.wait_ready(host, service=not pairs.is_database(host.role))
+            pairs.set_up(self)
             self._monitoring.wait_healthy()
 
     def _open_cloud(self, books: MotoBooks) -> None:
@@ -346,4 +367,21 @@ class LabStage:
             # what clients reach is the floating address
             entry["health"][0] = {"http": f"http://{FLOATING}:{SERVICE_PORT}/healthz"}
             entry["failover"] = {"to": standby.resource_id, "allocation_id": self.network_books.allocation_id}
+        if pairs.is_database(host.role):  # it has no service of ours, and nothing to be reached at but its database
+            for key in ("traffic", "depends_on", "scaling", "network"):
+                del entry[key]
+            entry["group"], entry["health"] = "databases", [{"service": host.service}]
         return entry
+
+
+def _roles(options: StageOptions) -> tuple[Role, ...]:
+    if options.roles:
+        return options.roles
+    last: Role = "standby" if options.standby and options.hosts > 1 else "app"
+    first: tuple[Role, ...] = ("app",)
+    return (*(first * (options.hosts - 1)), last) if options.hosts > 0 else ()
+
+
+def _monitored(host: StageHost) -> MonitoredHost:
+    service = "" if pairs.is_database(host.role) else f"{host.address}:{SERVICE_PORT}"
+    return MonitoredHost(host.resource_id, f"{host.address}:9100", service)

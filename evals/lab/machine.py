@@ -14,6 +14,7 @@ from pathlib import Path
 
 from evals.lab import keeper
 from evals.lab.cgroups import HostCgroups
+from evals.lab.command_log import CommandLog
 from evals.lab.data_disk import DataDisk
 from evals.lab.disk import Disk
 from evals.lab.leftovers import start_ticks
@@ -42,6 +43,7 @@ class Machine:
         self.disk = Disk(folder)
         self.data: DataDisk | None = None
         """Its data disk, where it has one: set before the power goes on."""
+        self.asked = CommandLog(folder)
         self.cgroups = HostCgroups(number)
         self._guest = f"{GUEST}{number}"
         self._processes = processes
@@ -165,6 +167,7 @@ class Machine:
             "--private-network", f"--network-bridge={BRIDGE}", "--resolv-conf=off", "--timezone=off",
             "--link-journal=no", "--console=read-only", "--capability=CAP_SYSLOG",
             f"--bind={self._lxcfs}:{IN_GUEST_LXCFS}", *(self.data.binds() if self.data else ()),
+            *self.asked.binds(),
             # for init: what it starts and stops is what the console's log shows
             "systemd.show_status=true", "systemd.log_color=false",
         ]  # fmt: skip

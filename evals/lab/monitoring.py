@@ -47,10 +47,12 @@ class Monitoring:
     two targets to fail both, so that only InstanceDown fires for it. "0s" alerts one second sooner.
     """
 
-    def __init__(self, options: StageOptions, targets: Sequence[MonitoredHost], alert_for: str = "1s") -> None:
+    def __init__(self, options: StageOptions, targets: Sequence[MonitoredHost], alert_for: str = "1s",
+                 jobs: Sequence[dict[str, Any]] = ()) -> None:  # fmt: skip
         self.options = options
         self.targets = tuple(targets)
         self.alert_for = alert_for
+        self.jobs = tuple(jobs)
         self.prometheus_url = ""
         self.alertmanager_url = ""
         self._work = options.work.resolve() / "monitoring"
@@ -114,9 +116,15 @@ class Monitoring:
                     return f"{name} at {url} is not ready: {status} {answer.strip()}"
             if not self._prometheus("/api/v1/alertmanagers")["activeAlertmanagers"]:
                 return "Prometheus has not found its Alertmanager yet"
-            return _unhealthy_target(self._prometheus("/api/v1/targets?state=active")["activeTargets"], self.targets)
+            return _unhealthy_target(
+                self._prometheus("/api/v1/targets?state=active")["activeTargets"], self._expected()
+            )
         except OSError as error:
             return str(error)
+
+    def _expected(self) -> int:
+        of_hosts = sum(2 if target.service else 1 for target in self.targets)
+        return of_hosts + sum(len(entry["targets"]) for job in self.jobs for entry in job["static_configs"])
 
     def _prometheus(self, path: str) -> Any:
         status, answer = ask(self.prometheus_url + path)
@@ -127,7 +135,7 @@ class Monitoring:
     def _render(self) -> None:
         alertmanager_at = self.alertmanager_url.removeprefix("http://")
         files = {
-            "prometheus.yml": prometheus_config(self.options, self.targets, alertmanager_at),
+            "prometheus.yml": prometheus_config(self.options, self.targets, alertmanager_at, self.jobs),
             "rules.yml": alert_rules(self.alert_for),
             "alertmanager.yml": alertmanager_config(self.options),
         }
@@ -135,9 +143,9 @@ class Monitoring:
             _replace(self._work / name, yaml.safe_dump(content, sort_keys=False))
 
 
-def _unhealthy_target(active: Sequence[dict[str, Any]], hosts: Sequence[MonitoredHost]) -> str | None:
-    if len(active) < 2 * len(hosts):
-        return f"Prometheus has taken up {len(active)} of {2 * len(hosts)} targets"
+def _unhealthy_target(active: Sequence[dict[str, Any]], expected: int) -> str | None:
+    if len(active) < expected:
+        return f"Prometheus has taken up {len(active)} of {expected} targets"
     for target in active:
         if target["health"] != "up":
             return f"target {target['scrapeUrl']} is {target['health']}: {target['lastError'] or 'not scraped yet'}"

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from evals.lab.machine_commands import call
@@ -32,6 +33,31 @@ BUILD_WAIT = 900
 """Seconds for the packages to be fetched and unpacked."""
 
 
+@dataclass(frozen=True)
+class Flavour:
+    """What a kind of host has beyond the packages of all. `off` are its units that the stage starts itself."""
+
+    prefix: str
+    packages: tuple[str, ...] = ()
+    image_mib: int = IMAGE_MIB
+    inodes: int = INODES
+    off: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
+    """Folders of data that their packages make, and that each host makes anew."""
+
+
+APP = Flavour("base")
+DATABASE = Flavour(
+    "database",
+    ("postgresql-15", "prometheus-postgres-exporter", "mariadb-server", "prometheus-mysqld-exporter"),
+    # room for a second data directory beside the first
+    image_mib=1600,
+    inodes=48_000,
+    off=("postgresql", "mariadb", "prometheus-postgres-exporter", "prometheus-mysqld-exporter", "shopd"),
+    emptied=("var/lib/postgresql", "etc/postgresql", "var/lib/mysql"),
+)
+
+
 def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selfheal-lab"
 
@@ -46,49 +72,52 @@ def suite() -> tuple[str, str]:
     return (name if distribution == "debian" and name else "stable"), "main"
 
 
-def recipe_hash() -> str:
-    recipe = [suite(), PACKAGES, OMITTED, IMAGE_MIB, INODES, FILES, MODES, ENABLED, MASKED, USER]
+def recipe_hash(flavour: Flavour = APP) -> str:
+    recipe: list[object] = [suite(), PACKAGES, OMITTED, IMAGE_MIB, INODES, FILES, MODES, ENABLED, MASKED, USER]
+    if flavour != APP:
+        recipe += [flavour.packages, flavour.image_mib, flavour.inodes, flavour.off, flavour.emptied]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
 
 
-def base_image(say: Callable[[str], None] = lambda _line: None) -> Path:
+def base_image(say: Callable[[str], None] = lambda _line: None, flavour: Flavour = APP) -> Path:
     """The image to copy for each host, built first where the cache has none. Raises LabError."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    image = folder / f"base-{recipe_hash()}.img"
+    image = folder / f"{flavour.prefix}-{recipe_hash(flavour)}.img"
     if image.exists():
         return image
     with (folder / "building").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second builder waits for the first's result
         if not image.exists():
             say("building the hosts' root filesystem, once (about a minute)")
-            _build(image)
-            for old in folder.glob("base-*.img"):
+            _build(image, flavour)
+            for old in folder.glob(f"{flavour.prefix}-*.img"):
                 if old != image:
                     old.unlink()
     return image
 
 
-def _build(image: Path) -> None:
+def _build(image: Path, flavour: Flavour) -> None:
     root = image.with_suffix(".root")
     fresh = image.with_suffix(".new")
     _remove(root)
     try:
-        _bootstrap(root)
-        _furnish(root)
+        _bootstrap(root, (*PACKAGES, *flavour.packages))
+        _furnish(root, flavour)
         with fresh.open("wb") as out:
-            out.truncate(IMAGE_MIB << 20)
-        call(["mkfs.ext4", "-q", "-F", "-m", "0", "-N", str(INODES), "-d", str(root), str(fresh)], timeout=120)
+            out.truncate(flavour.image_mib << 20)
+        inodes = str(flavour.inodes)
+        call(["mkfs.ext4", "-q", "-F", "-m", "0", "-N", inodes, "-d", str(root), str(fresh)], timeout=120)
         fresh.replace(image)
     finally:
         _remove(root)
         fresh.unlink(missing_ok=True)
 
 
-def _bootstrap(root: Path) -> None:
+def _bootstrap(root: Path, packages: tuple[str, ...]) -> None:
     name, components = suite()
     argv = [
-        "mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", f"--components={components}",
+        "mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", f"--components={components}",
         '--aptopt=APT::Install-Recommends "false"', *(f"--dpkgopt=path-exclude={path}" for path in OMITTED),
         name, str(root),
     ]  # fmt: skip
@@ -106,7 +135,7 @@ def _bootstrap(root: Path) -> None:
             raise first from None
 
 
-def _furnish(root: Path) -> None:
+def _furnish(root: Path, flavour: Flavour) -> None:
     for where, text in FILES.items():
         path = root / where
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,6 +154,11 @@ def _furnish(root: Path) -> None:
         call(["systemctl", "--quiet", f"--root={root}", "enable", unit])
     for unit in MASKED:
         call(["systemctl", "--quiet", f"--root={root}", "mask", unit])
+    for unit in flavour.off:
+        call(["systemctl", "--quiet", f"--root={root}", "disable", unit])
+    for folder in flavour.emptied:
+        for entry in (root / folder).iterdir():
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 def _remove(root: Path) -> None:

@@ -5,12 +5,20 @@ Pure rendering: `monitoring` writes the results to disk and runs the servers on 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from evals.lab.stage import StageOptions
+from server.alerting import rule_files
+
+WINDOW = "5s"
+"""Over which the lab's rates are taken."""
+_RATE_WINDOW = re.compile(r"\[[0-9]+[smh]\]")
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,8 @@ class MonitoredHost:
 
     resource_id: str
     node_exporter: str
-    service: str
+    service: str = ""
+    """Empty for a host without a service that tells metrics, as one of a database."""
     service_name: str = "shopd"
 
     def labels(self) -> dict[str, str]:
@@ -27,8 +36,13 @@ class MonitoredHost:
         return {"resource_kind": "Instance", "resource_id": self.resource_id}
 
 
-def prometheus_config(options: StageOptions, hosts: Sequence[MonitoredHost], alertmanager: str) -> dict[str, Any]:
-    """prometheus.yml. `alertmanager` is "ip:port"; rules are expected beside it in rules.yml."""
+def prometheus_config(
+    options: StageOptions, hosts: Sequence[MonitoredHost], alertmanager: str, jobs: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """prometheus.yml. `alertmanager` is "ip:port", `jobs` are scraped besides.
+
+    Rules are expected beside it in rules.yml.
+    """
     return {
         "global": {
             "scrape_interval": options.scrape_interval,
@@ -48,31 +62,22 @@ def prometheus_config(options: StageOptions, hosts: Sequence[MonitoredHost], ale
                 "static_configs": [
                     {"targets": [host.service], "labels": {**host.labels(), "service": host.service_name}}
                     for host in hosts
+                    if host.service
                 ],
             },
+            *jobs,
         ],
     }
 
 
 def alert_rules(alert_for: str) -> dict[str, Any]:
-    """rules.yml. `alert_for` is how long a condition must hold, a Prometheus duration."""
-    labels = {"severity": "critical", "issue_type": "service_down"}
-    host_down: dict[str, Any] = {
-        "alert": "InstanceDown",
-        "expr": 'up{job="node"} == 0',
-        "for": alert_for,
-        "labels": labels,
-        "annotations": {"summary": "{{ $labels.resource_id }} does not answer scrapes of its node_exporter"},
-    }
-    service_down: dict[str, Any] = {
-        "alert": "ServiceDown",
-        # a dead host takes its service along: InstanceDown says that already
-        "expr": 'up{job="service"} == 0 unless on (resource_id) (up{job="node"} == 0)',
-        "for": alert_for,
-        "labels": labels,
-        "annotations": {"summary": "{{ $labels.service }} on {{ $labels.resource_id }} does not answer"},
-    }
-    return {"groups": [{"name": "lab", "rules": [host_down, service_down]}]}
+    """rules.yml: the rules that ship with the product, quicker. `alert_for` replaces how long conditions must hold."""
+    groups = [group for file in rule_files() for group in yaml.safe_load(file.read_text())["groups"]]
+    return {"groups": [{**group, "rules": [_quick(rule, alert_for) for rule in group["rules"]]} for group in groups]}
+
+
+def _quick(rule: dict[str, Any], alert_for: str) -> dict[str, Any]:
+    return {**rule, "for": alert_for, "expr": _RATE_WINDOW.sub(f"[{WINDOW}]", rule["expr"])}
 
 
 def alertmanager_config(options: StageOptions) -> dict[str, Any]:

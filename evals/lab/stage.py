@@ -24,9 +24,9 @@ class LabError(Exception):
 class StageOptions:
     """How to lay out a stage.
 
-    `work` is a folder of this stage's own, emptied by `down`. `webhook_url` and `webhook_token_file` are where
-    Alertmanager posts. Intervals are Prometheus durations. With `standby`, the last of the hosts stands by for the
-    first.
+    `roles` says what each host is for; without any there are `hosts` app hosts, and with `standby` the last of them
+    stands by for the first. `work` is a folder of this stage's own, emptied by `down`. `webhook_url` and
+    `webhook_token_file` are where Alertmanager posts. Intervals are Prometheus durations.
     """
 
     work: Path
@@ -34,6 +34,7 @@ class StageOptions:
     webhook_token_file: Path
     hosts: int = 1
     standby: bool = False
+    roles: tuple[Role, ...] = ()
     scrape_interval: str = "1s"
     group_interval: str = "2s"
     repeat_interval: str = "1h"
