@@ -50,6 +50,17 @@ NAMES = (
     "address_lost",
     "port_not_let_in",
     "default_route_lost",
+    "pg_replay_paused",
+    "pg_receiver_stopped",
+    "pg_settings_broken",
+    "pg_replica_cut_off",
+    "pg_replay_blocked",
+    "pg_log_recycled",
+    "pg_server_killed",
+    "pg_idle_transactions",
+    "pg_dead_slot",
+    "pg_primary_gone_unsafe",
+    "pg_primary_gone",
 )
 
 
