@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from evals.lab.faults.on_postgres import DATA, UNIT, begin_anew, replica_of, set_conninfo, sql, tell, write
-from evals.lab.probing import wait_until
+from evals.lab.faults.on_postgres import DATA, UNIT, begin_anew, replica_of, sql, tell, write
+from evals.lab.faults.pg_replica_cut_off import cut_off, let_through
 from evals.lab.stage import Fault, Stage, StageHost
 
 
 def inject(stage: Stage, host: StageHost) -> None:
-    set_conninfo(stage, replica_of(stage), "host=127.0.0.9 port=5432")
-    fed = "select count(*) from pg_stat_replication"
-    wait_until(lambda: None if sql(stage, host, fed) == "0" else "fed", 20, "the replica is fed no more", every=0.2)
+    cut_off(stage, replica_of(stage))
     write(stage, 2)
     # long enough for Prometheus to see how far it has written
     tell(stage, host, f"sleep 3; systemctl kill -s KILL {UNIT}; rm -rf {DATA}/global")
 
 
 def restored(stage: Stage, host: StageHost) -> None:
+    let_through(stage, replica_of(stage))
     stage.run(host, f"systemctl reset-failed {UNIT}; systemctl enable {UNIT}")
     begin_anew(stage, host)
 

@@ -8,13 +8,22 @@ from evals.lab.stage import Fault, Stage, StageHost
 RULE = "OUTPUT -d {} -p tcp --dport 5432 -j DROP"
 
 
+def cut_off(stage: Stage, replica: StageHost) -> None:
+    """Drop what the replica's host sends to its primary, and end the connection there is."""
+    tell(stage, replica, f"iptables -I {RULE.format(primary_of(stage).address)}")
+    tell(stage, replica, "pkill -f '[w]alreceiver'")
+
+
+def let_through(stage: Stage, replica: StageHost) -> None:
+    stage.run(replica, f"iptables -D {RULE.format(primary_of(stage).address)}")
+
+
 def inject(stage: Stage, host: StageHost) -> None:
-    tell(stage, host, f"iptables -I {RULE.format(primary_of(stage).address)}")
-    tell(stage, host, "pkill -f '[w]alreceiver'")
+    cut_off(stage, host)
 
 
 def restore(stage: Stage, host: StageHost) -> None:
-    stage.run(host, f"iptables -D {RULE.format(primary_of(stage).address)}")
+    let_through(stage, host)
     wait_in_step(stage)
 
 
