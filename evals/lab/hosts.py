@@ -225,6 +225,8 @@ class LabStage:
         if pairs.is_database(host.role):
             if not self.healthy(host):
                 self.run(host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}", 60)
+            pairs.recover(self, host)
+            return
         elif not self.healthy(host):
             machine.disk.write("etc/shopd.json", service_config(SERVICE_PORT))
             self.run(host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}")
@@ -273,6 +275,7 @@ class LabStage:
             self.options,
             [_monitored(host) for host in self.hosts],
             jobs=pairs.scrapes(self.hosts),
+            probed=self._probed(),
         )
         with in_network():
             self.upstream.up()
@@ -303,6 +306,13 @@ class LabStage:
         self._cloud = Cloud(books.address, {self.instance_ids[r]: power for r, power in self.powers.items()}, network)
         self._open_volumes(books, self._cloud)
         self._cloud.up()
+
+    def _probed(self) -> dict[str, str]:
+        """What clients reach of each app host, where there is an exporter that probes it."""
+        if not has_binary("prometheus-blackbox-exporter", "blackbox_exporter"):
+            return {}
+        apps = [host for host in self.hosts if not pairs.is_database(host.role)]
+        return {host.resource_id: f"{service_address(host.address)}:{SERVICE_PORT}" for host in apps}
 
     def _open_volumes(self, books: MotoBooks, cloud: Cloud) -> None:
         self.volume_ids = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import yaml
 
 from evals.lab.probing import ask, free_port, wait_until
 from evals.lab.processes import ProcessGroup
-from evals.lab.rules import MonitoredHost, alert_rules, alertmanager_config, prometheus_config
+from evals.lab.rules import MonitoredHost, alert_rules, alertmanager_config, probe_job, prometheus_config
 from evals.lab.stage import LabError, StageOptions
+from server.alerting import FOLDER
 
 __all__ = ["MonitoredHost", "Monitoring", "find_binary", "has_binary"]
 
@@ -44,15 +45,17 @@ class Monitoring:
     """Prometheus and Alertmanager over `targets`, set up as `options` say.
 
     With the default `alert_for`, a condition must hold for two evaluations: enough for the scrapes of a dying host's
-    two targets to fail both, so that only InstanceDown fires for it. "0s" alerts one second sooner.
+    two targets to fail both, so that only InstanceDown fires for it. "0s" alerts one second sooner. `jobs` are scraped
+    besides; `probed` maps resource ids to the "ip:port" that blackbox_exporter connects to.
     """
 
     def __init__(self, options: StageOptions, targets: Sequence[MonitoredHost], alert_for: str = "1s",
-                 jobs: Sequence[dict[str, Any]] = ()) -> None:  # fmt: skip
+                 jobs: Sequence[dict[str, Any]] = (), probed: Mapping[str, str] | None = None) -> None:  # fmt: skip
         self.options = options
         self.targets = tuple(targets)
         self.alert_for = alert_for
         self.jobs = tuple(jobs)
+        self.probed = dict(probed or {})
         self.prometheus_url = ""
         self.alertmanager_url = ""
         self._work = options.work.resolve() / "monitoring"
@@ -65,6 +68,8 @@ class Monitoring:
         prometheus_at, alertmanager_at = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         self.prometheus_url, self.alertmanager_url = f"http://{prometheus_at}", f"http://{alertmanager_at}"
         self._work.mkdir(parents=True, exist_ok=True)
+        if self.probed:
+            self._start_blackbox()
         self._render()
         self._processes.start("alertmanager", [
             alertmanager, f"--config.file={self._work / 'alertmanager.yml'}",
@@ -78,6 +83,14 @@ class Monitoring:
             # the default is the machine's name, which need not resolve: alerts' generatorURL is made of it
             f"--web.external-url={self.prometheus_url}", "--web.enable-lifecycle", "--log.level=warn",
         ])  # fmt: skip
+
+    def _start_blackbox(self) -> None:
+        exporter_at = f"127.0.0.1:{free_port()}"
+        self._processes.start("blackbox", [
+            find_binary("prometheus-blackbox-exporter", "blackbox_exporter"),
+            f"--config.file={FOLDER / 'blackbox.yml'}", f"--web.listen-address={exporter_at}", "--log.level=error",
+        ])  # fmt: skip
+        self.jobs = (*self.jobs, probe_job(self.probed, exporter_at))
 
     def down(self) -> None:
         """Stop both servers. Idempotent; also ends those of an earlier run in the same work folder."""

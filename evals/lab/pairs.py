@@ -9,6 +9,7 @@ from typing import Any
 
 from evals.lab import mariadb, postgres
 from evals.lab.disk import Disk
+from evals.lab.faults import on_mariadb, on_postgres
 from evals.lab.rootfs_files import USER
 from evals.lab.stage import LabError, Role, Stage, StageHost
 
@@ -56,6 +57,15 @@ def set_up(stage: Stage) -> None:
     """Every pair that the stage has: new servers with new data, the second following the first. Raises LabError."""
     for engine, primary, replica in _present(stage.hosts):
         engine.set_up(stage, primary, replica)
+
+
+def recover(stage: Stage, host: StageHost) -> None:
+    """Both members of the host's pair are what they were declared, in step; anew where they are not."""
+    for engine, primary, replica in _present(stage.hosts):
+        if host in (primary, replica):
+            in_step = on_postgres.in_step if engine is postgres else on_mariadb.in_step
+            if not in_step(stage, replica):
+                engine.set_up(stage, primary, replica)
 
 
 def resources(hosts: Sequence[StageHost], ssh: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:

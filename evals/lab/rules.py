@@ -6,7 +6,7 @@ Pure rendering: `monitoring` writes the results to disk and runs the servers on 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,24 @@ def prometheus_config(
                 ],
             },
             *jobs,
+        ],
+    }
+
+
+def probe_job(addresses: Mapping[str, str], exporter: str) -> dict[str, Any]:
+    """The job in which blackbox_exporter at `exporter` connects to each resource's "ip:port"."""
+    return {
+        "job_name": "blackbox",
+        "metrics_path": "/probe",
+        "params": {"module": ["tcp_connect"]},
+        "static_configs": [
+            {"targets": [address], "labels": {"resource_kind": "Instance", "resource_id": resource_id}}
+            for resource_id, address in addresses.items()
+        ],
+        "relabel_configs": [
+            {"source_labels": ["__address__"], "target_label": "__param_target"},
+            {"source_labels": ["__param_target"], "target_label": "instance"},
+            {"target_label": "__address__", "replacement": exporter},
         ],
     }
 
