@@ -1,5 +1,5 @@
 # Each target does its own set-up, so each works first on a fresh Debian or Ubuntu machine.
-.PHONY: demo test check setup clean
+.PHONY: demo test check lab setup clean
 
 demo: ## break a real service and watch it being healed
 	@scripts/setup python local lab
@@ -8,6 +8,10 @@ demo: ## break a real service and watch it being healed
 test: ## all tests; those that need a real lab say why where they are skipped
 	@scripts/setup python local lab
 	@.venv/bin/python -m pytest -q -ra $(ARGS)
+
+lab: ## every fault of the lab on real hosts; prints the table and writes lab.json (root on Linux)
+	@scripts/setup python local lab
+	@.venv/bin/python -m evals.lab run $(ARGS)
 
 check: ## format, lint, types, import contracts
 	@scripts/setup python

@@ -1,7 +1,7 @@
 """When there is nothing to repair: the alert's condition is over, or nothing that was looked at is in trouble.
 
-The hardest call of all, as it ends in doing nothing. So every doubt lowers it below any cause that has evidence, and the
-verification still has to see health hold before a heal is closed on its strength.
+The hardest call of all, as it ends in doing nothing. So every doubt lowers it below any cause that has evidence, and
+the verification still has to see health hold before a heal is closed on its strength.
 """
 
 from __future__ import annotations

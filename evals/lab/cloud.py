@@ -36,9 +36,7 @@ Form = Mapping[str, Sequence[str]]
 class Cloud:
     """The endpoint on a free loopback port of the calling thread's network. `powers` is by instance id."""
 
-    def __init__(
-        self, moto: tuple[str, int], powers: Mapping[str, Power], network: CloudNetwork
-    ) -> None:
+    def __init__(self, moto: tuple[str, int], powers: Mapping[str, Power], network: CloudNetwork) -> None:
         self._moto = moto
         self._powers = dict(powers)
         self.network = network

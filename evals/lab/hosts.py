@@ -88,6 +88,8 @@ class LabStage:
         self._claim = Claim()
         self.upstream = Upstream()
         self.names = NameServer()
+        self.sent_by_faults: list[str] = []
+        """What faults themselves sent to hosts over SSH, as a user would: not the healer's."""
         self._books: MotoBooks | None = None
         self.network_books = NetworkBooks({})
 

@@ -113,9 +113,9 @@ class Fault:
     kind: str = "Instance"
     says: str = ""
     on: Role = "app"
+    needs: tuple[Role, ...] = ()
+    """Other hosts there must be; a database's pair is there in any case."""
     expected_actions: tuple[str, ...] = ()
     """The actions that should be run, in order; for an escalation usually none."""
     mended: Callable[[Any, StageHost], bool] | None = None
     """Whether the world itself is well again, asked around Self-Heal; by default whether the service answers."""
-    healing: Mapping[str, float] = field(default_factory=dict)
-    """Settings of `healing` that this fault needs otherwise than the rest."""

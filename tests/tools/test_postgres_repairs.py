@@ -275,7 +275,7 @@ async def test_a_replica_whose_log_is_gone_is_rebuilt_and_the_old_data_is_kept(w
     assert PASSWORD not in seen.steps[1].rendered
     await world.mend("db-2", seen)
     assert world.pair.caught_up()
-    assert os.path.isdir(f"{world.pair.replica.data}.before")
+    assert os.access(f"{world.pair.replica.data}.before", os.F_OK)
     assert (await world.look("db-2")).cause == "unknown"
     assert "earlier rebuild" in await world.refusal("db-2", "rebuild_postgres_replica", primary="db-1")
 

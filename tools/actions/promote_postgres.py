@@ -28,7 +28,8 @@ class PromoteParams(Params):
 
 
 class PromotePostgres(OnPostgres[PromoteParams]):
-    """Planned for the lost primary, done on its replica. What the primary wrote after it was last seen may be lost; what
+    """Planned for the lost primary, done on its replica. What the primary wrote after it was last seen may be lost;
+    what
     it is known to have written and the replica lacks is bounded by `max_promote_lag_bytes`: 0 unless declared."""
 
     spec = ActionSpec(

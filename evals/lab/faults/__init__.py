@@ -61,6 +61,19 @@ NAMES = (
     "pg_dead_slot",
     "pg_primary_gone_unsafe",
     "pg_primary_gone",
+    "my_replication_stopped",
+    "my_replica_login",
+    "my_replica_source",
+    "my_source_forgotten",
+    "my_apply_blocked",
+    "my_replica_differs",
+    "my_log_purged",
+    "my_idle_transactions",
+    "my_server_killed",
+    "my_primary_lost",
+    "my_primary_damaged",
+    "watcher_away",
+    "pg_watcher_away",
 )
 
 

@@ -35,11 +35,13 @@ def run_unit(stage: LabStage, host: StageHost, command: str) -> None:
 
 def run_as_user(stage: LabStage, host: StageHost, command: str) -> None:
     """Leave `command` running from a user's login, as by somebody who has gone home. Raises LabError."""
+    line = f"nohup {command} >/dev/null 2>&1 </dev/null &"
+    stage.sent_by_faults.append(line)
     argv = [
         "ssh", "-F", "none", "-i", str(stage.work / "id_ed25519"),
         "-o", f"UserKnownHostsFile={stage.work / 'known_hosts'}",
         "-o", "BatchMode=yes", "-o", "ConnectTimeout=5",
-        f"{USER}@{host.address}", f"nohup {command} >/dev/null 2>&1 </dev/null &",
+        f"{USER}@{host.address}", line,
     ]  # fmt: skip
     stage.enter()
     done = subprocess.run(argv, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)

@@ -29,6 +29,7 @@ def restore(stage: LabStage, host: StageHost) -> None:
 
 
 FAULT = Fault(
+    needs=("standby",),
     name="hardware_broken",
     issue_type="service_down",
     settings=("lab",),

@@ -28,6 +28,7 @@ def restore(stage: LabStage, host: StageHost) -> None:
 
 
 FAULT = Fault(
+    needs=("standby",),
     name="host_lost",
     issue_type="service_down",
     settings=("lab",),
