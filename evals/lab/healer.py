@@ -21,7 +21,11 @@ from server.client import ServerClient, ServerUnreachable
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "selfheal"
 
-AUTO = ({"resource_kind": "Instance", "issue_type": "service_down", "auto_heal": True, "max_retries": 3},)
+AUTO = tuple(
+    {"resource_kind": "Instance", "issue_type": issue_type, "auto_heal": True, "max_retries": 3}
+    # a service that is down can't be reached either: both alerts come, and the strictest of their policies governs
+    for issue_type in ("service_down", "connection_timeout")
+)
 
 QUICK = {"soak_seconds": 3, "verify_timeout_seconds": 60, "verify_interval_seconds": 1}
 """Seconds for a demo and for tests; the shipped defaults are longer."""
