@@ -45,8 +45,10 @@ from tools.clients.providers import make_providers
 from tools.clients.recording import Recorder
 from tools.clients.transports import TransportHosts
 from tools.evidence import EvidenceContext, History, make_sources
-from tools.health import OfKind, WorldHealth, health_client
+from tools.health import OfIssue, OfKind, WorldHealth, health_client
+from tools.health_cpu import cpu_observations
 from tools.health_database import database_observations
+from tools.health_disk import disk_room
 from tools.notify import HttpNotifier
 from tools.redaction import redact
 
@@ -112,9 +114,13 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
         stack.push_async_callback(prometheus.close)
         databases = make_databases(recorder)
         providers = make_providers({"none", *(item.provider.name for item in settings.resources)}, recorder)
-        follows = OfKind("Database", partial(database_observations, databases, inventory))
+        criteria = (
+            OfKind("Database", partial(database_observations, databases, inventory)),
+            OfIssue("disk_full", disk_room(hosts)),
+            OfIssue("high_cpu", partial(cpu_observations, hosts), kinds=("Instance",)),
+        )
         http = await stack.enter_async_context(health_client())
-        health = WorldHealth(hosts, prometheus, http, (follows,))
+        health = WorldHealth(hosts, prometheus, http, criteria)
         yield Tools(
             actions=Catalogue(
                 ActionContext(hosts, clock, providers, inventory=inventory, databases=databases, prometheus=prometheus)

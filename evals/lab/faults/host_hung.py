@@ -24,4 +24,5 @@ FAULT = Fault(
     inject=inject,
     restore=restore,
     says="every process of the host stops where it stands",
+    expected_actions=("soft_reboot",),
 )

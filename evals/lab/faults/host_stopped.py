@@ -32,4 +32,5 @@ FAULT = Fault(
     inject=inject,
     restore=restore,
     says="somebody powers the host off from within",
+    expected_actions=("start_instance",),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from evals.lab.faults.on_mariadb import follow_again, in_step, member, sql, write
+from evals.lab.network import GATEWAY
 from evals.lab.stage import Fault, Stage, StageHost
 
 
 def inject(stage: Stage, host: StageHost) -> None:
     # where no MariaDB is
-    sql(stage, host, "STOP REPLICA", f"CHANGE MASTER TO MASTER_HOST='{stage.hosts[0].address}'", "START REPLICA")
+    sql(stage, host, "STOP REPLICA", f"CHANGE MASTER TO MASTER_HOST='{GATEWAY}'", "START REPLICA")
     write(stage)
 
 

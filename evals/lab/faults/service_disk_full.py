@@ -12,9 +12,11 @@ GIVING_UP = 20
 
 def inject(stage: Stage, host: StageHost) -> None:
     service = host.service
-    # the service prepares a file before it starts, as many do, and fails where it can't
+    # the service prepares a file before it starts, as many do, and fails where it can't; at once, or a quick healer
+    # would have made room before it gave up
     drop_in = f"/run/systemd/system/{service}.service.d"
-    prepare = "[Service]\\nExecStartPre=/bin/dd if=/dev/zero of=/var/lib/shopd/index bs=64k count=4 conv=fsync\\n"
+    write = "/bin/dd if=/dev/zero of=/var/lib/shopd/index bs=64k count=4 conv=fsync"
+    prepare = f"[Service]\\nRestart=no\\nExecStartPre={write}\\n"
     tell(stage, host, f"mkdir -p {drop_in} && printf '{prepare}' > {drop_in}/index.conf && systemctl daemon-reload")
     keep_data(stage, host)
     fill(stage, host, FOLDER, "requests.log.%d")

@@ -39,4 +39,5 @@ FAULT = Fault(
     inject=inject,
     restore=start_again,
     says="kill -9 of the service until its manager gives up restarting it",
+    expected_actions=("restart_service",),
 )

@@ -82,4 +82,5 @@ FAULT = Fault(
     inject=inject,
     restore=restore,
     says="the service leaks memory until the kernel kills it, and again at each restart",
+    expected_actions=("restart_service",),
 )

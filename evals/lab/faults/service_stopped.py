@@ -20,4 +20,5 @@ FAULT = Fault(
     inject=inject,
     restore=start_again,
     says="the service is stopped through its manager",
+    expected_actions=("start_service",),
 )
