@@ -6,7 +6,7 @@ demo: ## break a real service and watch it being healed
 	@.venv/bin/selfheal demo $(ARGS)
 
 test: ## all tests; those that need a real lab say why where they are skipped
-	@scripts/setup python local lab
+	@scripts/setup python local lab databases
 	@.venv/bin/python -m pytest -q -ra $(ARGS)
 
 lab: ## every fault of the lab on real hosts; prints the table and writes lab.json (root on Linux)

@@ -59,6 +59,13 @@ def test_the_configuration_shown_loads(tmp_path: Path, monkeypatch: pytest.Monke
     assert settings.resources[0].services == ("nginx",)
 
 
+def test_the_database_shown_loads_with_its_peer(tmp_path: Path) -> None:
+    file = tmp_path / "selfheal.yaml"
+    file.write_text(snippet("database.yaml"))
+    replica, primary = load(file).resources
+    assert replica.peer_keys == (primary.key,) and primary.database is not None
+
+
 def test_the_policy_shown_is_understood() -> None:
     [policies] = blocks("json")
     [policy] = parse_policies(yaml.safe_load(policies), known_kinds())

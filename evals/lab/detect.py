@@ -38,6 +38,7 @@ NEEDED = (
     (("ssh-keygen",), "openssh-client"),
     (("prometheus",), "prometheus"),
     (("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager"),
+    (("prometheus-blackbox-exporter", "blackbox_exporter"), "prometheus-blackbox-exporter"),
 )
 
 

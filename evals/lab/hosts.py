@@ -310,11 +310,9 @@ class LabStage:
         self._cloud.up()
 
     def _probed(self) -> dict[str, str]:
-        """What clients reach of each app host, where there is an exporter that probes it."""
-        if not has_binary("prometheus-blackbox-exporter", "blackbox_exporter"):
-            return {}
+        """What clients ask of each app host."""
         apps = [host for host in self.hosts if not pairs.is_database(host.role)]
-        return {host.resource_id: f"{service_address(host.address)}:{SERVICE_PORT}" for host in apps}
+        return {host.resource_id: f"http://{service_address(host.address)}:{SERVICE_PORT}/healthz" for host in apps}
 
     def _open_volumes(self, books: MotoBooks, cloud: Cloud) -> None:
         self.volume_ids = {}

@@ -46,7 +46,7 @@ class Monitoring:
 
     With the default `alert_for`, a condition must hold for two evaluations: enough for the scrapes of a dying host's
     two targets to fail both, so that only InstanceDown fires for it. "0s" alerts one second sooner. `jobs` are scraped
-    besides; `probed` maps resource ids to the "ip:port" that blackbox_exporter connects to.
+    besides; `probed` maps resource ids to the URL that blackbox_exporter asks.
     """
 
     def __init__(self, options: StageOptions, targets: Sequence[MonitoredHost], alert_for: str = "1s",

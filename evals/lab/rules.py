@@ -71,11 +71,11 @@ def prometheus_config(
 
 
 def probe_job(addresses: Mapping[str, str], exporter: str) -> dict[str, Any]:
-    """The job in which blackbox_exporter at `exporter` connects to each resource's "ip:port"."""
+    """The job in which blackbox_exporter at `exporter` asks each resource's URL, as its clients do."""
     return {
         "job_name": "blackbox",
         "metrics_path": "/probe",
-        "params": {"module": ["tcp_connect"]},
+        "params": {"module": ["http_2xx"]},
         "static_configs": [
             {"targets": [address], "labels": {"resource_kind": "Instance", "resource_id": resource_id}}
             for resource_id, address in addresses.items()

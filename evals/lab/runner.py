@@ -18,7 +18,7 @@ from evals.lab.healer import Healer
 from evals.lab.hosts import LabStage
 from evals.lab.probing import ask, free_port, wait_until
 from evals.lab.stage import Fault, LabError, Role, StageHost, StageOptions
-from evals.lab.verdict import Verdict, failed, judge
+from evals.lab.verdict import Verdict, alert_names, failed, judge
 from graph.records import IssueType
 from server.client import ServerUnreachable
 from tools.actions import CATALOG
@@ -27,6 +27,7 @@ ALERT_WAIT = 60.0
 HEAL_WAIT = 260.0
 QUIET_WAIT = 60.0
 WELL_WAIT = 15.0
+SECOND_ALERT_WAIT = 8.0
 ENDED = ("closed", "escalated", "declined")
 ACTIONS_PER_HOUR = 1000
 """All faults strike the same few hosts within the hour, which is no reason to hold."""
@@ -113,8 +114,17 @@ class LabRunner:
         fault.inject(self.stage, host)
         injected_at = time.time()
         self._wait(wanted, before, lambda record: True, ALERT_WAIT)
-        record = self._wait(wanted, before, _ended, HEAL_WAIT)
+        record = self._with_alert(fault, self._wait(wanted, before, _ended, HEAL_WAIT))
         return judge(fault, record, injected_at, self._well(fault, host))
+
+    def _with_alert(self, fault: Fault, record: dict[str, Any]) -> dict[str, Any]:
+        """The record once the fault's own alert has come, too: an escalation may be quicker than the second alert."""
+        deadline = time.monotonic() + SECOND_ALERT_WAIT
+        with self.healer.client() as client:
+            while fault.alertname not in alert_names(record) and time.monotonic() < deadline:
+                time.sleep(0.3)
+                record = client.incident(str(record["number"]))
+        return record
 
     def _well(self, fault: Fault, host: StageHost) -> bool | None:
         """Whether the world is well, asked around the product; None where the fault is one that stays."""

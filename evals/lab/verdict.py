@@ -52,7 +52,7 @@ def judge(fault: Fault, record: Mapping[str, Any], injected_at: float, mended: b
     cause = (record.get("diagnosis") or {}).get("suspected_cause", "")
     outcome = (record.get("outcome") or {}).get("status", "")
     actions = tuple(action["action"] for action in record.get("actions") or ())
-    alerts = {alert["labels"].get("alertname", "") for alert in record.get("alerts") or ()}
+    alerts = alert_names(record)
     problems = [
         problem
         for wrong, problem in (
@@ -65,6 +65,11 @@ def judge(fault: Fault, record: Mapping[str, Any], injected_at: float, mended: b
         if wrong
     ]
     return Verdict(fault, cause, outcome, actions, tuple(problems), _seconds(record, injected_at))
+
+
+def alert_names(record: Mapping[str, Any]) -> set[str]:
+    """The alerts that an incident has."""
+    return {alert["labels"].get("alertname", "") for alert in record.get("alerts") or ()}
 
 
 def failed(fault: Fault, problem: str) -> Verdict:
