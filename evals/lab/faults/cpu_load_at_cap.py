@@ -24,7 +24,7 @@ def begin_load(stage: LabStage, host: StageHost) -> None:
     """Make each answer cost something, and ask for many."""
     one_cpu(stage, host)
     stage.machine(host).disk.write("etc/shopd.json", service_config(SERVICE_PORT, work_ms=WORK_MS))
-    tell(stage, host, f"systemctl restart {host.service}")
+    tell(stage, host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}")
     wait_healthy(stage, host)
     start_load(host.address, SERVICE_PORT, PER_SECOND)
 

@@ -14,7 +14,7 @@ def inject(stage: LabStage, host: StageHost) -> None:
     disk = stage.machine(host).disk
     disk.write("etc/shopd.json", service_config(SERVICE_PORT, spin=True))
     try:
-        tell(stage, host, f"systemctl restart {host.service}")
+        tell(stage, host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}")
         wait_healthy(stage, host)
     finally:
         # read at its start only: what made it spin is gone, as a rare bug is

@@ -15,11 +15,11 @@ GIVING_UP = 20
 def inject(stage: LabStage, host: StageHost) -> None:
     needing = service_config(SERVICE_PORT, upstream=ADDRESS, needs_upstream=True)
     stage.machine(host).disk.write("etc/shopd.json", needing)
-    tell(stage, host, f"systemctl restart {host.service}")
+    tell(stage, host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}")
     wait_healthy(stage, host)
     stage.upstream.down()
     # ends with an error, which is the fault
-    stage.run(host, f"systemctl restart {host.service}")
+    stage.run(host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}")
     given = given_up(stage, host.service)
     tell(
         stage,

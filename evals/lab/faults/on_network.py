@@ -18,13 +18,13 @@ def answers_clients(stage: LabStage, host: StageHost) -> bool:
 def configure(stage: LabStage, host: StageHost, **settings: object) -> None:
     """Give the service these settings, as an operator would."""
     stage.machine(host).disk.write("etc/shopd.json", service_config(SERVICE_PORT, **settings))  # type: ignore[arg-type]
-    tell(stage, host, f"systemctl restart {host.service}")
+    tell(stage, host, f"systemctl reset-failed {host.service}; systemctl restart {host.service}")
 
 
 def as_before(stage: LabStage, host: StageHost) -> None:
     """The service's settings as they were, its network set up anew, and both working."""
     stage.machine(host).disk.write("etc/shopd.json", service_config(SERVICE_PORT))
-    tell(stage, host, f"systemctl restart systemd-networkd {host.service}")
+    tell(stage, host, f"systemctl reset-failed {host.service}; systemctl restart systemd-networkd {host.service}")
     start_again(stage, host)
 
 
