@@ -25,7 +25,7 @@ GROUPS = (
         "host_hung",
         "watcher_away",
     ),
-    ("pg_replay_paused", "pg_log_recycled", "pg_idle_transactions"),
+    ("pg_replay_paused", "pg_log_recycled", "pg_server_killed"),
     ("my_replication_stopped", "my_replica_differs"),
 )
 

@@ -62,7 +62,9 @@ async def hosts() -> AsyncIterator[SshHosts]:
 
 async def seen(hosts: SshHosts, resource: Resource, source: str) -> Facts:
     [made] = make_sources([source], EvidenceContext(hosts, FakeClock(NOW), SeenHealth(())))
-    return Facts.of([("E1", (await made.gather(incident(resource))).facts)])
+    # on other alerts a host that is calm is not measured, and one that has just become busy is calm on average
+    alerted = incident(resource).model_copy(update={"issue_types": ("high_cpu",)})
+    return Facts.of([("E1", (await made.gather(alerted)).facts)])
 
 
 def params_of(facts: Facts) -> dict[str, Any]:
