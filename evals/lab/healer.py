@@ -23,8 +23,8 @@ NAME = "selfheal"
 
 AUTO = tuple(
     {"resource_kind": "Instance", "issue_type": issue_type, "auto_heal": True, "max_retries": 3}
-    # a service that is down can't be reached either: both alerts come, and the strictest of their policies governs
-    for issue_type in ("service_down", "connection_timeout")
+    # a service that is down can't be reached either, and a host that boots is busy: the strictest policy governs
+    for issue_type in ("service_down", "connection_timeout", "high_cpu", "disk_full")
 )
 
 QUICK = {"soak_seconds": 3, "verify_timeout_seconds": 60, "verify_interval_seconds": 1}

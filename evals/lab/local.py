@@ -60,6 +60,10 @@ def local_packages() -> list[str]:
     return [package for names, package in NEEDED + WANTED if not has_binary(*names)]
 
 
+ALERTS = ("InstanceDown", "ServiceDown")
+"""The host is this machine: its CPU and its disks are everybody's, and none of the stage's business."""
+
+
 class LocalStage:
     """One host, which is this machine. See `Stage` for what each method promises."""
 
@@ -184,7 +188,7 @@ class LocalStage:
             "--log.level=warn", "--collector.disable-defaults", *(f"--collector.{name}" for name in NODE_COLLECTORS),
         ])  # fmt: skip
         target = MonitoredHost(self.hosts[0].resource_id, exporter, self.service_address, SERVICE)
-        self._monitoring = Monitoring(self.options, [target])
+        self._monitoring = Monitoring(self.options, [target], alerts=ALERTS)
         self._monitoring.up()
         # while the servers start, which is what takes the time
         self._start_ssh()

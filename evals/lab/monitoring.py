@@ -46,14 +46,17 @@ class Monitoring:
 
     With the default `alert_for`, a condition must hold for two evaluations: enough for the scrapes of a dying host's
     two targets to fail both, so that only InstanceDown fires for it. "0s" alerts one second sooner. `jobs` are scraped
-    besides; `probed` maps resource ids to the URL that blackbox_exporter asks.
+    besides; `probed` maps resource ids to the URL that blackbox_exporter asks. `alerts` names the shipped alerts to
+    have, by default all.
     """
 
     def __init__(self, options: StageOptions, targets: Sequence[MonitoredHost], alert_for: str = "1s",
-                 jobs: Sequence[dict[str, Any]] = (), probed: Mapping[str, str] | None = None) -> None:  # fmt: skip
+                 jobs: Sequence[dict[str, Any]] = (), probed: Mapping[str, str] | None = None,
+                 alerts: Sequence[str] = ()) -> None:  # fmt: skip
         self.options = options
         self.targets = tuple(targets)
         self.alert_for = alert_for
+        self.alerts = tuple(alerts)
         self.jobs = tuple(jobs)
         self.probed = dict(probed or {})
         self.prometheus_url = ""
@@ -149,7 +152,7 @@ class Monitoring:
         alertmanager_at = self.alertmanager_url.removeprefix("http://")
         files = {
             "prometheus.yml": prometheus_config(self.options, self.targets, alertmanager_at, self.jobs),
-            "rules.yml": alert_rules(self.alert_for),
+            "rules.yml": alert_rules(self.alert_for, self.alerts),
             "alertmanager.yml": alertmanager_config(self.options),
         }
         for name, content in files.items():
