@@ -73,6 +73,24 @@ def _beside_patroni(remedy: Remedy) -> Remedy:
     return replace(remedy, steps=steps)
 
 
+def permitted(cause: Cause, actions: tuple[str, ...]) -> Cause:
+    """The cause with only such remedies as use these actions: traffic is not moved away from a database, another member
+    takes over."""
+    return replace(cause, remedies=tuple(remedy for remedy in cause.remedies if set(remedy.actions) <= set(actions)))
+
+
+ACTIONS: tuple[str, ...] = (
+    "restart_service",
+    "start_service",
+    "soft_reboot",
+    "hard_reboot",
+    "start_instance",
+    "wait",
+    *disk.ACTIONS,
+    *provider.MANAGED_ACTIONS,
+    *dict.fromkeys((*postgresql.ACTIONS, *mariadb.ACTIONS)),
+)
+
 DATABASE = ResourceKind(
     name="Database",
     summary="one member of a database cluster: a primary or a replica",
@@ -90,23 +108,13 @@ DATABASE = ResourceKind(
         "replication",
         "changes",
     ),
-    actions=(
-        "restart_service",
-        "start_service",
-        "soft_reboot",
-        "hard_reboot",
-        "start_instance",
-        "wait",
-        *disk.ACTIONS,
-        *provider.MANAGED_ACTIONS,
-        *dict.fromkeys((*postgresql.ACTIONS, *mariadb.ACTIONS)),
-    ),
+    actions=ACTIONS,
     no_fault=database_well,
     causes=(
-        *(on_a_host(cause) for cause in service.CAUSES),
+        *(permitted(on_a_host(cause), ACTIONS) for cause in service.CAUSES),
         *provider.MANAGED,
         *postgresql.CAUSES,
         *mariadb.CAUSES,
-        *(on_a_host(cause) for cause in disk.CAUSES),
+        *(permitted(on_a_host(cause), ACTIONS) for cause in disk.CAUSES),
     ),
 )

@@ -229,14 +229,20 @@ def _fail_over(resource: Resource, target: str | None, facts: Facts) -> tuple[Pl
     return (step,)
 
 
-RESTART_SERVICE = Remedy("restart_service", "restart the service", _restart)
-START_SERVICE = Remedy("start_service", "start the service", _start)
-SOFT_REBOOT = Remedy("soft_reboot", "reboot through the provider, then wait", _soft_reboot, needs_provider=True)
-HARD_REBOOT = Remedy("hard_reboot", "stop by force and start, then wait", _hard_reboot, needs_provider=True)
+RESTART_SERVICE = Remedy("restart_service", "restart the service", _restart, ("restart_service",))
+START_SERVICE = Remedy("start_service", "start the service", _start, ("start_service",))
+SOFT_REBOOT = Remedy(
+    "soft_reboot", "reboot through the provider, then wait", _soft_reboot, ("soft_reboot", "wait"), needs_provider=True
+)
+HARD_REBOOT = Remedy(
+    "hard_reboot", "stop by force and start, then wait", _hard_reboot, ("hard_reboot", "wait"), needs_provider=True
+)
 FAIL_OVER = Remedy(
     "fail_over", "move the traffic to the declared standby", _fail_over, ("fail_over",), needs_provider=True
 )
-START_INSTANCE = Remedy("start_instance", "start the instance, then wait", _start_instance, needs_provider=True)
+START_INSTANCE = Remedy(
+    "start_instance", "start the instance, then wait", _start_instance, ("start_instance", "wait"), needs_provider=True
+)
 MAKE_ROOM = Remedy(
     "make_room",
     "remove what nobody would miss, then restart the service",
