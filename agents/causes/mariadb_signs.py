@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from agents.causes.asked import is_so
 from graph.facts import Fact, Facts
 from graph.kind import Match
 from graph.records import Resource
@@ -20,7 +21,7 @@ _GONE = re.compile(r"could not find|purged|not in the master|not in the source|t
 
 def replication_stopped(facts: Facts, resource: Resource) -> Match | None:
     """Somebody stopped it: a thread that stands without an error, or on one that passes."""
-    follows = _is(facts, "repl.follows", True)
+    follows = is_so(facts, "repl.follows", True)
     receiver, applier = facts.first("repl.receiver"), facts.first("repl.applier")
     if follows is None or receiver is None or applier is None:
         return None
@@ -39,8 +40,8 @@ def replication_stopped(facts: Facts, resource: Resource) -> Match | None:
 
 def applier_blocked(facts: Facts, resource: Resource) -> Match | None:
     """It is behind because a session of the replica itself holds a lock."""
-    applying, lag = _is(facts, "repl.applying", True), facts.first("repl.lag_seconds")
-    holder, waits = facts.first("repl.blocker_pid"), _is(facts, "repl.waits_for_lock", True)
+    applying, lag = is_so(facts, "repl.applying", True), facts.first("repl.lag_seconds")
+    holder, waits = facts.first("repl.blocker_pid"), is_so(facts, "repl.waits_for_lock", True)
     if applying is None or lag is None or not lag.value or (holder is None and waits is None):
         return None
     cites = [fact for fact in (applying, lag, holder, waits, facts.first("repl.blocker_seconds")) if fact]
@@ -72,7 +73,7 @@ def source_settings_broken(facts: Facts, resource: Resource) -> Match | None:
 
 def source_forgotten(facts: Facts, resource: Resource) -> Match | None:
     """It follows nobody, and takes no writes: it was a replica, and is declared to be one."""
-    alone, writable = _is(facts, "repl.follows", False), _is(facts, "db.writable", False)
+    alone, writable = is_so(facts, "repl.follows", False), is_so(facts, "db.writable", False)
     primary = facts.first("repl.primary")
     if alone is None or writable is None or primary is None or not _primary_answers(facts, primary):
         return None
@@ -91,7 +92,7 @@ def access_refused(facts: Facts, resource: Resource) -> Match | None:
 def source_out_of_reach(facts: Facts, resource: Resource) -> Match | None:
     """Its settings are right and its primary answers us, but not the replica's own host."""
     lost, primary = _not_receiving(facts), facts.first("repl.primary")
-    reach, right = _is(facts, "repl.primary_reachable", False), _is(facts, "repl.source_declared", True)
+    reach, right = is_so(facts, "repl.primary_reachable", False), is_so(facts, "repl.source_declared", True)
     if lost is None or primary is None or reach is None or right is None or not _primary_answers(facts, primary):
         return None
     words = f"the replica's host can't reach {primary.value}, which answers others: a firewall, a route or a link"
@@ -100,8 +101,8 @@ def source_out_of_reach(facts: Facts, resource: Resource) -> Match | None:
 
 def receiver_stalled(facts: Facts, resource: Resource) -> Match | None:
     """It says that it receives and does not: its connection is dead and it has not noticed."""
-    receiving, unreceived = _is(facts, "repl.receiving", True), facts.first("repl.unreceived")
-    applying, waits = _is(facts, "repl.applying", True), facts.first("repl.waits_for_lock")
+    receiving, unreceived = is_so(facts, "repl.receiving", True), facts.first("repl.unreceived")
+    applying, waits = is_so(facts, "repl.applying", True), facts.first("repl.waits_for_lock")
     if receiving is None or applying is None or waits is not None or facts.first("repl.blocker_pid"):
         return None
     if unreceived is None or not isinstance(unreceived.value, int) or unreceived.value < 2:
@@ -115,7 +116,7 @@ def receiver_stalled(facts: Facts, resource: Resource) -> Match | None:
 
 def applier_failed(facts: Facts, resource: Resource) -> Match | None:
     """It stopped on an event it can't apply: its data differs from its primary's."""
-    applier, errno = _is(facts, "repl.applier", "no"), facts.first("repl.applier_errno")
+    applier, errno = is_so(facts, "repl.applier", "no"), facts.first("repl.applier_errno")
     if applier is None or errno is None or errno.value in PASSING:
         return None
     error = facts.first("repl.error")
@@ -126,7 +127,7 @@ def applier_failed(facts: Facts, resource: Resource) -> Match | None:
 
 def binlog_lost(facts: Facts, resource: Resource) -> Match | None:
     """What it needs next is no longer in its primary's log."""
-    errno, error = _is(facts, "repl.receiver_errno", LOG_IS_GONE), facts.first("repl.error")
+    errno, error = is_so(facts, "repl.receiver_errno", LOG_IS_GONE), facts.first("repl.error")
     if errno is None or error is None or not _GONE.search(str(error.value)):
         return None
     return Match(0.97, [errno, error], "the primary no longer has the log the replica needs next", resource.id)
@@ -134,7 +135,7 @@ def binlog_lost(facts: Facts, resource: Resource) -> Match | None:
 
 def source_refuses_log(facts: Facts, resource: Resource) -> Match | None:
     """Its primary can't send its log, and not because it is gone."""
-    errno, error = _is(facts, "repl.receiver_errno", LOG_IS_GONE), facts.first("repl.error")
+    errno, error = is_so(facts, "repl.receiver_errno", LOG_IS_GONE), facts.first("repl.error")
     if errno is None or (error is not None and _GONE.search(str(error.value))):
         return None
     return Match(0.9, [errno, *([error] if error else [])], "the primary fails to send its log (1236)", resource.id)
@@ -156,7 +157,7 @@ def sessions_idle(facts: Facts, resource: Resource) -> Match | None:
 
 def applier_slow(facts: Facts, resource: Resource) -> Match | None:
     """Both threads run, nothing blocks, and it is behind: more is written than it can take."""
-    receiving, applying = _is(facts, "repl.receiving", True), _is(facts, "repl.applying", True)
+    receiving, applying = is_so(facts, "repl.receiving", True), is_so(facts, "repl.applying", True)
     lag = facts.first("repl.lag_seconds")
     most = resource.database.max_lag_seconds if resource.database else 0
     if receiving is None or applying is None or lag is None or facts.first("repl.waits_for_lock"):
@@ -192,7 +193,7 @@ def data_damaged(facts: Facts, resource: Resource) -> Match | None:
 
 def primary_out_of_reach(facts: Facts, resource: Resource) -> Match | None:
     """A primary whose host is silent, too: whether it takes writes of others nobody can tell."""
-    silent, lost = _is(facts, "db.accepting", False), _is(facts, "host.reachable", False)
+    silent, lost = is_so(facts, "db.accepting", False), is_so(facts, "host.reachable", False)
     if silent is None or lost is None or resource.database is None or resource.database.role != "primary":
         return None
     if facts.value("host.unreachable_how") in ("auth", "host_key"):
@@ -203,14 +204,9 @@ def primary_out_of_reach(facts: Facts, resource: Resource) -> Match | None:
     return Match(0.9, [silent, lost, *safe, *unsafe], words, resource.id)
 
 
-def _is(facts: Facts, name: str, value: object) -> Fact | None:
-    fact = facts.first(name)
-    return fact if fact is not None and fact.value == value else None
-
-
 def _not_receiving(facts: Facts) -> Fact | None:
     """It tries and does not get through; one that was stopped does not even try."""
-    receiving = _is(facts, "repl.receiving", False)
+    receiving = is_so(facts, "repl.receiving", False)
     stopped = facts.value("repl.receiver") == "no" and facts.first("repl.receiver_errno") is None
     return None if stopped else receiving
 

@@ -5,132 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agents.causes import postgresql_remedies as mends
+from agents.causes import postgresql_replication as following
+from agents.causes.asked import is_so, more
 from graph.facts import Fact, Facts
 from graph.kind import Cause, Match
 from graph.records import Resource
 
 ACTIONS = mends.ACTIONS
 CROWDED_PERCENT = 90.0
-SATURATED = 1.5
-"""Load for each processor beyond which a primary's host is saturated."""
 LONG_SECONDS = 120.0
-SILENT_SECONDS = 3.0
 BESIDE_PATRONI = ("connections_exhausted", "runaway_query")
 """What may be mended by our own hands though Patroni manages the cluster: no concern of its own."""
 LARGE_BYTES = 64 * 1024 * 1024
 
 
-# -- replication -----------------------------------------------------------------------------------------
-
-
-def replay_paused(facts: Facts, resource: Resource) -> Match | None:
-    applying, follows = _is(facts, "repl.applying", False), _is(facts, "repl.follows", True)
-    if applying is None or follows is None:
-        return None
-    return Match(0.96, [follows, applying], "its replay is paused", resource.id)
-
-
-def settings_broken(facts: Facts, resource: Resource) -> Match | None:
-    """It does not receive, and its settings do not lead to its primary, which is well."""
-    lost, primary = _is(facts, "repl.receiving", False), _good_primary(facts)
-    wrong = [fact for name in ("source", "slot") for fact in facts.where(f"repl.{name}_declared", False)]
-    if lost is None or primary is None or not wrong:
-        return None
-    what = "follows " + str(facts.value("repl.source") or "nobody")
-    words = f"it {what}" if wrong[0].name == "repl.source_declared" else "it asks for a slot that is not its own"
-    return Match(0.96, [lost, *wrong, primary], f"{words}; declared is {primary.labels['peer']}", resource.id)
-
-
-def replica_cut_off(facts: Facts, resource: Resource) -> Match | None:
-    """Its settings are right and its primary answers us, but not the replica's own host."""
-    lost, primary = _is(facts, "repl.receiving", False), _good_primary(facts)
-    shut, right = _is(facts, "repl.primary_reachable", False), _is(facts, "repl.source_declared", True)
-    if primary is None or shut is None or right is None:
-        return None
-    if lost is None and not _is(facts, "repl.sender_present", False):
-        return None
-    peer = primary.labels["peer"]
-    words = f"the replica's host can't reach {peer}, which answers others: a firewall, a route or a link"
-    return Match(0.95, [fact for fact in (lost, shut, right, primary) if fact], words, resource.id)
-
-
-def receiver_stuck(facts: Facts, resource: Resource) -> Match | None:
-    """Both sides say that they stream, and nothing comes in."""
-    receiving, primary = _is(facts, "repl.receiving", True), _good_primary(facts)
-    state, missing = _is(facts, "repl.receiver_state", "stopped"), facts.first("repl.unreceived_bytes")
-    heard = facts.first("repl.heard_ago_seconds")
-    if receiving is None or primary is None or facts.first("repl.receiver_pid") is None:
-        return None
-    silent = _more(missing, 0) and _more(heard, SILENT_SECONDS) and missing is not None and heard is not None
-    if state is None and not silent:
-        return None
-    cites = [fact for fact in (receiving, state, missing, heard, primary) if fact]
-    words = "its WAL receiver says it streams, and takes nothing in"
-    return Match(0.96 if state else 0.9, cites, words + (": its process is stopped" if state else ""), resource.id)
-
-
-def replay_blocked(facts: Facts, resource: Resource) -> Match | None:
-    """Replay waits for a session on the replica itself."""
-    applying, blocker = _is(facts, "repl.applying", True), facts.first("repl.blocker_pid")
-    lag = facts.first("repl.lag_bytes")
-    if applying is None or blocker is None or not _more(lag, 0) or lag is None:
-        return None
-    lasts = facts.value("repl.blocker_seconds")
-    words = f"its replay waits for pid {blocker.value}, a session that has run for {lasts} s"
-    return Match(0.95, [applying, blocker, lag, *facts.all("repl.blocker_seconds")], words, str(blocker.value))
-
-
-def slot_lost(facts: Facts, resource: Resource) -> Match | None:
-    """Its slot is gone, and the log it needs is still there."""
-    lost, gone, there = _no_slot(facts), _is(facts, "repl.receiving", False), _is(facts, "repl.wal_available", True)
-    primary = _good_primary(facts)
-    if not lost or gone is None or there is None or primary is None or _log_is_gone(facts):
-        return None
-    words = f"{primary.labels['peer']} has no usable slot for it; the log it needs is still there"
-    return Match(0.96, [*lost, gone, there, primary], words, resource.id)
-
-
-def wal_lost(facts: Facts, resource: Resource) -> Match | None:
-    """The log it needs is gone from its primary: only a new copy helps."""
-    gone, primary = _is(facts, "repl.receiving", False), _good_primary(facts)
-    absent = [*facts.where("repl.wal_available", False), *_log_is_gone(facts)]
-    if gone is None or primary is None or not absent:
-        return None
-    words = f"{primary.labels['peer']} no longer has the log it needs: only a new copy of the primary helps"
-    return Match(0.98, [gone, *absent, *_no_slot(facts), primary], words, resource.id)
-
-
-def primary_overloaded(facts: Facts, resource: Resource) -> Match | None:
-    """It streams and is behind, while its primary's host has more to do than it can."""
-    receiving, applying = _is(facts, "repl.receiving", True), _is(facts, "repl.applying", True)
-    load, lag = facts.first("repl.primary_load_per_cpu"), facts.first("repl.lag_bytes")
-    if receiving is None or applying is None or load is None or lag is None or facts.first("repl.blocker_pid"):
-        return None
-    if not _more(load, SATURATED) or not _more(lag, 0):
-        return None
-    words = f"its primary's host is saturated (load {load.value} a processor), and it is {lag.value} bytes behind"
-    return Match(0.82, [receiving, applying, load, lag], words, resource.id)
-
-
-def primary_down(facts: Facts, resource: Resource) -> Match | None:
-    """A replica is not fed because its primary is down: that is the primary's trouble, not its own."""
-    gone, primary = _is(facts, "repl.receiving", False), facts.first("repl.primary")
-    if gone is None or primary is None:
-        return None
-    silent = next(facts.where("repl.peer_accepting", False, peer=str(primary.value)), None)
-    if silent is None:
-        return None
-    words = f"its primary {primary.value} takes no connection: a replica's repair never touches a primary"
-    return Match(0.93, [gone, primary, silent], words, resource.id)
-
-
-# -- the server ------------------------------------------------------------------------------------------
-
-
 def primary_lost(facts: Facts, resource: Resource) -> Match | None:
     """Its data or its machine is gone, so that nothing brings it back."""
-    silent, gone = _is(facts, "db.accepting", False), _is(facts, "db.data_present", False)
-    machine = _is(facts, "provider.state", "terminated")
+    silent, gone = is_so(facts, "db.accepting", False), is_so(facts, "db.data_present", False)
+    machine = is_so(facts, "provider.state", "terminated")
     gone = gone or machine or _data_damaged(facts)
     if silent is None or gone is None or resource.database is None or resource.database.role != "primary":
         return None
@@ -143,7 +35,7 @@ def primary_lost(facts: Facts, resource: Resource) -> Match | None:
 
 
 def replica_data_lost(facts: Facts, resource: Resource) -> Match | None:
-    silent, gone = _is(facts, "db.accepting", False), _is(facts, "db.data_present", False) or _data_damaged(facts)
+    silent, gone = is_so(facts, "db.accepting", False), is_so(facts, "db.data_present", False) or _data_damaged(facts)
     if silent is None or gone is None or resource.database is None or resource.database.role != "replica":
         return None
     return Match(0.98, [silent, gone], "it is down and its data is gone or damaged", resource.id)
@@ -156,21 +48,21 @@ def connections_exhausted(facts: Facts, resource: Resource) -> Match | None:
     if idle is None or percent is None or not isinstance(idle.value, int) or not isinstance(most, int):
         return None
     # what is kept back for superusers is no room for those who work
-    if not _more(percent, CROWDED_PERCENT - 30) or idle.value < max(2, most // 4):
+    if not more(percent, CROWDED_PERCENT - 30) or idle.value < max(2, most // 4):
         return None
     words = f"{facts.value('db.connections_used')} of {most} connections are taken, {idle.value} idle in a transaction"
     return Match(0.95, [idle, percent, *facts.all("db.idle_seconds")], words, resource.id)
 
 
 def connections_full(facts: Facts, resource: Resource) -> Match | None:
-    how = _is(facts, "db.unreachable_how", "too_many")
+    how = is_so(facts, "db.unreachable_how", "too_many")
     return Match(0.9, [how], "every connection is taken, also those kept for superusers", resource.id) if how else None
 
 
 def runaway_query(facts: Facts, resource: Resource) -> Match | None:
     """One query of a client runs and runs, and the host is busy."""
     pid, lasts = facts.first("db.query_pid"), facts.first("db.query_seconds")
-    if pid is None or lasts is None or not _more(lasts, LONG_SECONDS):
+    if pid is None or lasts is None or not more(lasts, LONG_SECONDS):
         return None
     words = f"a query of pid {pid.value} ({facts.value('db.query_user')}) has run for {lasts.value} s"
     return Match(0.9, [pid, lasts, *facts.all("db.query_started")], words, str(pid.value))
@@ -179,7 +71,7 @@ def runaway_query(facts: Facts, resource: Resource) -> Match | None:
 def wal_retained(facts: Facts, resource: Resource) -> Match | None:
     """A slot that nobody uses keeps its log from being removed."""
     slot, size = facts.first("repl.dead_slot"), facts.first("repl.dead_slot_bytes")
-    if slot is None or size is None or not _more(size, LARGE_BYTES):
+    if slot is None or size is None or not more(size, LARGE_BYTES):
         return None
     owner = facts.first("repl.dead_slot_peer")
     whose = f"of {owner.value}" if owner else "of no declared member"
@@ -189,8 +81,8 @@ def wal_retained(facts: Facts, resource: Resource) -> Match | None:
 
 def patroni_member_broken(facts: Facts, resource: Resource) -> Match | None:
     """Patroni says that this replica does not run, and that another leads."""
-    runs, leads = _is(facts, "patroni.runs", False), _is(facts, "patroni.leads", False)
-    paused, leader = _is(facts, "patroni.paused", False), facts.first("patroni.leader")
+    runs, leads = is_so(facts, "patroni.runs", False), is_so(facts, "patroni.leads", False)
+    paused, leader = is_so(facts, "patroni.paused", False), facts.first("patroni.leader")
     if runs is None or leads is None or paused is None or leader is None:
         return None
     words = f"Patroni says it is {facts.value('patroni.state')}, while {leader.value} leads"
@@ -198,53 +90,19 @@ def patroni_member_broken(facts: Facts, resource: Resource) -> Match | None:
 
 
 def patroni_without_leader(facts: Facts, resource: Resource) -> Match | None:
-    reachable = _is(facts, "patroni.reachable", True)
+    reachable = is_so(facts, "patroni.reachable", True)
     if reachable is None or facts.first("patroni.leader") is not None:
         return None
     return Match(0.96, [reachable], "Patroni's cluster has no leader that runs", resource.id)
 
 
 def two_primaries(facts: Facts, resource: Resource) -> Match | None:
-    own = _is(facts, "db.role", "primary")
+    own = is_so(facts, "db.role", "primary")
     others = list(facts.where("repl.peer_role", "primary"))
     if own is None or not others:
         return None
     words = f"both it and {others[0].labels['peer']} are primaries: each takes writes that the other lacks"
     return Match(0.99, [own, *others], words, resource.id)
-
-
-# -- words of all of them ----------------------------------------------------------------------------------
-
-
-def _is(facts: Facts, name: str, value: object) -> Fact | None:
-    fact = facts.first(name)
-    return fact if fact is not None and fact.value == value and isinstance(fact.value, type(value)) else None
-
-
-def _more(fact: Fact | None, than: float) -> bool:
-    return (
-        fact is not None
-        and isinstance(fact.value, int | float)
-        and not isinstance(fact.value, bool)
-        and fact.value > than
-    )
-
-
-def _good_primary(facts: Facts) -> Fact | None:
-    """What shows that the declared primary is one and takes writes."""
-    primary = facts.first("repl.primary")
-    if primary is None or facts.value("repl.peer_role", peer=str(primary.value)) != "primary":
-        return None
-    return next(facts.where("repl.peer_writable", True, peer=str(primary.value)), None)
-
-
-def _no_slot(facts: Facts) -> list[Fact]:
-    return [*facts.where("repl.slot_exists", False), *facts.where("repl.slot_wal_status", "lost")]
-
-
-def _log_is_gone(facts: Facts) -> list[Fact]:
-    """The slot says that its log is lost, or the replica's own log says that what it asks for has been removed."""
-    return list(facts.where("repl.slot_wal_status", "lost"))
 
 
 def _data_damaged(facts: Facts) -> Fact | None:
@@ -270,47 +128,49 @@ def _mine(cause: Cause) -> Cause:
 CAUSES: tuple[Cause, ...] = tuple(
     _mine(cause)
     for cause in (
-        Cause("replay_paused", "a replica's replay is paused", "replication_lag", replay_paused, (mends.RESUME,)),
+        Cause(
+            "replay_paused", "a replica's replay is paused", "replication_lag", following.replay_paused, (mends.RESUME,)
+        ),
         Cause(
             "receiver_stuck",
             "a replica's WAL receiver says it streams, and takes nothing in",
             "replication_lag",
-            receiver_stuck,
+            following.receiver_stuck,
             (mends.RESTART_RECEIVER,),
         ),
         Cause(
             "settings_broken",
             "a replica's settings do not lead to its declared primary",
             "replication_lag",
-            settings_broken,
+            following.settings_broken,
             (mends.RELOAD,),
         ),
         Cause(
             "replica_cut_off",
             "the replica's host can't reach its primary, which answers others",
             "replication_lag",
-            replica_cut_off,
+            following.replica_cut_off,
             human_must="mend the network between the replica's host and its primary",
         ),
         Cause(
             "replay_blocked",
             "a replica's replay waits for a query on the replica",
             "replication_lag",
-            replay_blocked,
+            following.replay_blocked,
             (mends.END_BLOCKER,),
         ),
         Cause(
             "slot_lost",
             "the replica's slot is gone, and the log it needs is still there",
             "replication_lag",
-            slot_lost,
+            following.slot_lost,
             (mends.RECREATE_SLOT,),
         ),
         Cause(
             "wal_lost",
             "the log the replica needs is gone",
             "replication_lag",
-            wal_lost,
+            following.wal_lost,
             (mends.REBUILD,),
             human_must="rebuild the replica: what it lacks is gone",
         ),
@@ -318,14 +178,14 @@ CAUSES: tuple[Cause, ...] = tuple(
             "primary_overloaded",
             "a replica is behind because its primary has more to do than it can",
             "replication_lag",
-            primary_overloaded,
+            following.primary_overloaded,
             human_must="find what loads the primary: a primary is not touched for its replica's sake",
         ),
         Cause(
             "primary_down",
             "a replica is not fed because its primary is down",
             "replication_lag",
-            primary_down,
+            following.primary_down,
             human_must="see to the primary, whose own alert should fire: a replica's repair never touches it",
         ),
         Cause(

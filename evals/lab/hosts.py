@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from evals.lab import pairs
-from evals.lab.cleaning import CLEANUP, DATA_MOUNT
 from evals.lab.cloud import REGION, Cloud
-from evals.lab.cloud_network import FLOATING, CloudNetwork, Guarded
-from evals.lab.data_disk import MAX_GIB, SIZE_GIB, STEP_GIB, DataDisk
+from evals.lab.cloud_network import CloudNetwork, Guarded
+from evals.lab.data_disk import MAX_GIB, SIZE_GIB, DataDisk
+from evals.lab.declared import SERVICE_PORT, Place, app_host, database_host, led_elsewhere
 from evals.lab.disk import Identity, service_config
-from evals.lab.dnsd import NAME, NameServer
+from evals.lab.dnsd import NameServer
 from evals.lab.host_keys import make_key, write_known_hosts
 from evals.lab.lxcfs import start_lxcfs, stop_lxcfs
 from evals.lab.machine import Machine
 from evals.lab.monitoring import MonitoredHost, Monitoring, has_binary
 from evals.lab.moto_books import CREDENTIALS, MotoBooks
-from evals.lab.moto_network import INGRESS, OPEN_PORTS, NetworkBooks, enter_network_books
+from evals.lab.moto_network import OPEN_PORTS, NetworkBooks, enter_network_books
 from evals.lab.network import (
-    GATEWAY,
-    SERVICE_LINK,
     create_network,
     enter_network,
     from_network,
@@ -40,16 +38,12 @@ from evals.lab.power import Power, ssh_greets
 from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.rootfs import APP, DATABASE, base_image
-from evals.lab.rootfs_files import USER
-from evals.lab.sizes import CPUS
 from evals.lab.stage import LabError, Role, SettingName, StageHost, StageOptions
 from evals.lab.sweep import HOSTS_FOLDER, Claim
-from evals.lab.upstream import ADDRESS as UPSTREAM_ADDRESS
 from evals.lab.upstream import Upstream
 
 FIRST_ID = "inst-abc123"
 MEMORY_MIB = 256
-SERVICE_PORT = 8080
 BOOT_WAIT = 30.0
 """Seconds for a host to answer SSH and HTTP after its power went on."""
 
@@ -334,54 +328,17 @@ class LabStage:
     def _resource(self, host: StageHost) -> dict[str, Any]:
         if self._cloud is None:
             raise LabError("the stage is not up")
-        entry: dict[str, Any] = {
-            "id": host.resource_id,
-            "kind": "Instance",
-            "group": "web",
-            "address": host.address,
-            "ssh": {
-                "user": USER,
-                "port": 22,
-                "key_file": str(self.work / "id_ed25519"),
-                "known_hosts": str(self.work / "known_hosts"),
-                "sudo": True,
-            },
-            "service_manager": {"name": "systemd"},
-            "provider": {
-                "name": "ec2",
-                "region": REGION,
-                "instance_id": self.instance_ids[host.resource_id],
-                "endpoint_url": self._cloud.url,
-            },
-            "services": [host.service],
-            "cleanup": CLEANUP,
-            "depends_on": [UPSTREAM_ADDRESS],
-            "scaling": {"instance_types": list(CPUS)},
-            "traffic": f'sum(rate(shopd_requests_total{{resource_id="{host.resource_id}"}}[10s]))',
-            "health": [{"http": f"http://{host.address}:{SERVICE_PORT}/healthz"}, {"service": host.service}],
-            "network": {
-                "interface": SERVICE_LINK,
-                "gateway": GATEWAY,
-                "ports": [SERVICE_PORT],
-                "nameservers": [GATEWAY],
-                "resolve": [NAME],
-            },
-            "security_groups": [{"id": self.network_books.groups[host.resource_id], "ingress": INGRESS}],
-        }
-        if volume_id := self.volume_ids.get(host.resource_id):
-            volume = {"mount": DATA_MOUNT, "volume_id": volume_id, "max_gib": MAX_GIB, "step_gib": STEP_GIB}
-            entry["volumes"] = [volume]
-        if self.standby is None:  # where traffic moves, it is judged where it went
-            entry["health"].insert(1, {"http": f"http://{service_address(host.address)}:{SERVICE_PORT}/healthz"})
-        if (standby := self.standby) is not None and host == self.hosts[0]:
-            # what clients reach is the floating address
-            entry["health"][0] = {"http": f"http://{FLOATING}:{SERVICE_PORT}/healthz"}
-            entry["failover"] = {"to": standby.resource_id, "allocation_id": self.network_books.allocation_id}
-        if pairs.is_database(host.role):  # it has no service of ours, and nothing to be reached at but its database
-            for key in ("traffic", "depends_on", "scaling", "network"):
-                del entry[key]
-            entry["group"], entry["health"] = "databases", [{"service": host.service}]
-        return entry
+        place = Place(
+            folder=self.work,
+            cloud_url=self._cloud.url,
+            instance_id=self.instance_ids[host.resource_id],
+            security_group=self.network_books.groups[host.resource_id],
+            volume_id=self.volume_ids.get(host.resource_id),
+        )
+        entry = database_host(host, place) if pairs.is_database(host.role) else app_host(host, place)
+        if (standby := self.standby) is None:
+            return entry
+        return led_elsewhere(entry, standby, self.network_books.allocation_id if host == self.hosts[0] else None)
 
 
 def _roles(options: StageOptions) -> tuple[Role, ...]:

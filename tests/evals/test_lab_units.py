@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from agents.instance import INSTANCE
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.detect import lab_refusal
-from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.hosts import LabStage
 from evals.lab.stage import StageOptions
 from graph.facts import Facts
 from graph.fakes import FakeClock

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
-
-from pydantic import Field
 
 from graph.kind import ActionSpec, touches_cluster
-from graph.ports import ActionOutput, PermanentError, Probe
+from graph.ports import ActionOutput, PermanentError
 from graph.records import PlanStep, Resource
-from tools.actions.action import Action, NotAllowed, Params, place
-from tools.actions.claimed import claim_of, probe_of_claim, run_claimed
+from tools.actions.action import place
+from tools.actions.claimed import run_claimed
 from tools.actions.on_database import no_replica, of_engine, primary_of, unfit_primary
 from tools.actions.on_postgres import behind_patroni, not_patronis, standby_of
 from tools.actions.on_provider import NoParams
@@ -26,24 +21,22 @@ from tools.actions.postgres_copy import (
     places_of,
     put_back_line,
 )
+from tools.actions.rebuilding import (
+    COPY_SECONDS,
+    EXCHANGE_SECONDS,
+    FEED_SECONDS,
+    Rebuild,
+    RebuildParams,
+    RestoreData,
+    in_the_way,
+    told,
+)
 from tools.clients.databases.database import database_of, read_password
 from tools.clients.databases.postgresql_replication import Standby
-from tools.clients.host import FeedingHosts, HostUnreachable
-
-COPY_SECONDS = 3 * 3600
-_EXCHANGE_SECONDS = 240
-_FEED_SECONDS = 10.0
-_ROOM = 1.2
-"""How much room a copy needs, as a multiple of the data it replaces."""
+from tools.clients.host import FeedingHosts
 
 
-class RebuildParams(Params):
-    """Whom to copy."""
-
-    primary: str = Field(min_length=1, max_length=200, description="id of the declared primary")
-
-
-class RebuildPostgres(Action[RebuildParams]):
+class RebuildPostgres(Rebuild):
     """Copies while the old server may still run; stops it only for the exchange of two folders. The old data is kept
     beside the new, and the undo puts it back."""
 
@@ -52,21 +45,16 @@ class RebuildPostgres(Action[RebuildParams]):
         summary="copy the primary afresh and exchange the copy for the replica's data (PostgreSQL); the old is kept",
         risk="destructive",
         params=RebuildParams,
-        deadline_seconds=COPY_SECONDS + _EXCHANGE_SECONDS + 60,
+        deadline_seconds=COPY_SECONDS + EXCHANGE_SECONDS + 60,
         touches=touches_cluster,
         undone_by="restore_postgres_data",
     )
-    params = RebuildParams
 
     def admit(self, resource: Resource, params: RebuildParams) -> RebuildParams:
         """A replica with a host we may log in to, and its declared primary."""
         of_engine(resource, "postgresql")
         not_patronis(resource)
-        primary = primary_of(self.context, resource)
-        if params.primary != primary.id:
-            raise NotAllowed("primary", f"the declared primary of {resource.key} is {primary.id}, not {params.primary}")
-        if database_of(resource).role == "primary":
-            raise NotAllowed("action", f"{resource.key} is declared as primary: it is never rebuilt")
+        self.declared_primary(resource, params)
         places_of(resource)
         return params
 
@@ -87,16 +75,11 @@ class RebuildPostgres(Action[RebuildParams]):
         view = await standby_of(self.context, primary, resource)
         if unready := _slot_unready(view, resource):
             return unready
-        result = await self.context.hosts.run(resource, look_line(resource))
-        return in_the_way(result.stdout, resource, view)
+        seen = await self.look(resource)
+        return _of_another_system(seen, view) or in_the_way(seen, resource)
 
-    async def baseline(self, resource: Resource, params: RebuildParams) -> dict[str, Any]:
-        """Which folder is the data now."""
-        try:
-            result = await self.context.hosts.run(resource, look_line(resource))
-        except HostUnreachable as error:
-            return {"unknown": str(error)[:200]}
-        return {"data": _told(result.stdout, "data")}
+    def look_line(self, resource: Resource) -> str:
+        return look_line(resource)
 
     async def run(
         self, resource: Resource, params: RebuildParams, key: str, first_started_at: datetime
@@ -106,17 +89,7 @@ class RebuildPostgres(Action[RebuildParams]):
             given = await self._feed(resource)
             if given is not None:
                 return ActionOutput("failed", f"nothing was begun: the password could not be kept there: {given}")
-        return await run_claimed(self.context, resource, key, self._line(resource), COPY_SECONDS + _EXCHANGE_SECONDS)
-
-    async def probe(self, resource: Resource, params: RebuildParams, key: str, baseline: Mapping[str, Any]) -> Probe:
-        """The claim, and where that has no end, whether the folders were exchanged."""
-        if proven := probe_of_claim(await claim_of(self.context, resource, key), resource):
-            return proven
-        result = await self.context.hosts.run(resource, look_line(resource))
-        now, then = _told(result.stdout, "data"), baseline.get("data")
-        if now and then and now != then:
-            return Probe("took_effect", "begun, without an exit status; but the data is another folder now")
-        return Probe("unknown", "begun, without an exit status, and the data is the folder it was")
+        return await run_claimed(self.context, resource, key, self._line(resource), COPY_SECONDS + EXCHANGE_SECONDS)
 
     def undo(self, resource: Resource, params: RebuildParams) -> PlanStep | None:
         """The old data is still there."""
@@ -128,7 +101,7 @@ class RebuildPostgres(Action[RebuildParams]):
         if password is None or not isinstance(hosts, FeedingHosts):
             raise PermanentError(f"{resource.key}: its host can't be given the password of the copy")
         secret = passfile_line(resource, primary_of(self.context, resource), password)
-        given = await hosts.feed(resource, feed_line(resource), secret, _FEED_SECONDS)
+        given = await hosts.feed(resource, feed_line(resource), secret, FEED_SECONDS)
         return None if given.ok else given.stderr[:300]
 
     def _declares_password(self, resource: Resource) -> bool:
@@ -138,18 +111,17 @@ class RebuildPostgres(Action[RebuildParams]):
         return f"{copy_line(resource, primary_of(self.context, resource))}; {exchange_line(resource)}"
 
 
-class RestorePostgresData(Action[NoParams]):
-    """Put the data back that a rebuild has set aside."""
+class RestorePostgresData(RestoreData):
+    """See RestoreData."""
 
     spec = ActionSpec(
         name="restore_postgres_data",
         summary="put back the data that a rebuild has set aside (PostgreSQL)",
         risk="destructive",
         params=NoParams,
-        deadline_seconds=_EXCHANGE_SECONDS + 30.0,
+        deadline_seconds=EXCHANGE_SECONDS + 30.0,
         touches=touches_cluster,
     )
-    params = NoParams
 
     def admit(self, resource: Resource, params: NoParams) -> NoParams:
         """For what may be rebuilt."""
@@ -158,31 +130,11 @@ class RestorePostgresData(Action[NoParams]):
         places_of(resource)
         return params
 
-    def render(self, resource: Resource, params: NoParams) -> str:
-        return f"{place(resource)}$ {put_back_line(resource)}"
+    def look_line(self, resource: Resource) -> str:
+        return look_line(resource)
 
-    async def precondition(self, resource: Resource, params: NoParams) -> str | None:
-        """It is a replica, and its old data is there."""
-        if refused := await no_replica(self.context, resource):
-            return refused
-        result = await self.context.hosts.run(resource, look_line(resource))
-        return None if "before" in result.stdout.splitlines() else "no data was set aside: there is nothing to put back"
-
-    async def baseline(self, resource: Resource, params: NoParams) -> dict[str, Any]:
-        return {}
-
-    async def run(self, resource: Resource, params: NoParams, key: str, first_started_at: datetime) -> ActionOutput:
-        """One claimed command."""
-        return await run_claimed(self.context, resource, key, put_back_line(resource), _EXCHANGE_SECONDS)
-
-    async def probe(self, resource: Resource, params: NoParams, key: str, baseline: Mapping[str, Any]) -> Probe:
-        """The claim, and where that has no end, whether the data set aside is gone from there."""
-        if proven := probe_of_claim(await claim_of(self.context, resource, key), resource):
-            return proven
-        result = await self.context.hosts.run(resource, look_line(resource))
-        if "before" not in result.stdout.splitlines() and _told(result.stdout, "data"):
-            return Probe("took_effect", "begun, without an exit status; but the old data is in its place")
-        return Probe("unknown", "begun, without an exit status, and the old data is where it was set aside")
+    def put_back_line(self, resource: Resource) -> str:
+        return put_back_line(resource)
 
 
 def _slot_unready(view: Standby, resource: Resource) -> str | None:
@@ -194,28 +146,9 @@ def _slot_unready(view: Standby, resource: Resource) -> str | None:
     return None
 
 
-def in_the_way(output: str, resource: Resource, view: Standby) -> str | None:
-    """Why it can't be rebuilt, by what `look_line` tells; or None."""
-    at, lines = database_of(resource).data_dir, output.splitlines()
-    room, need, system = (_told(output, name) for name in ("room", "need", "system"))
-    if not _told(output, "data"):
-        return f"there is no folder {at} on {place(resource)}"
-    if "missing pg_basebackup" in lines:
-        return f"pg_basebackup is not installed on {place(resource)}"
-    if "mount" in lines:
-        return f"{at} is a file system of its own: it can't be exchanged for another folder"
-    if "before" in lines:
-        return f"{at}.before is there, data of an earlier rebuild: remove it when it is no longer needed"
+def _of_another_system(output: str, view: Standby) -> str | None:
+    """Why this data is not to be overwritten with the primary's, or None."""
+    system = told(output, "system")
     if system and system != view.system_id:
         return f"its data is of another system ({system}) than its primary's ({view.system_id}): not overwritten"
-    if not room.isdigit() or not need.isdigit():
-        return f"{place(resource)} does not tell how much room there is: it said {output.strip()[:200]!r}"
-    if int(room) < int(need) * _ROOM:
-        return f"a copy needs about {int(int(need) * _ROOM)} MiB beside {at}, and there are {room}"
     return None
-
-
-def _told(output: str, name: str) -> str:
-    """The word after `name` in what `look_line` tells."""
-    match = re.search(rf"^{name} +(\S+)$", output, re.MULTILINE)
-    return match[1] if match else ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.disk import service_config
 from evals.lab.faults.on_host import start_again, tell
-from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.hosts import LabStage
 from evals.lab.load import stop_load
 from evals.lab.rootfs_files import USER
 from evals.lab.sizes import SMALL

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.disk import service_config
 from evals.lab.faults.busy_host import one_cpu, restore
 from evals.lab.faults.on_host import tell, wait_healthy
-from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.hosts import LabStage
 from evals.lab.load import start_load
 from evals.lab.sizes import LARGE
 from evals.lab.stage import Fault, StageHost

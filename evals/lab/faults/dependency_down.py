@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.disk import service_config
 from evals.lab.faults.on_host import given_up, start_again, tell, wait_healthy
-from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.hosts import LabStage
 from evals.lab.stage import Fault, StageHost
 from evals.lab.upstream import ADDRESS
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.disk import service_config
 from evals.lab.faults.on_host import start_again, tell
-from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.hosts import LabStage
 from evals.lab.network import from_network, service_address
 from evals.lab.probing import ask
 from evals.lab.stage import LabError, StageHost

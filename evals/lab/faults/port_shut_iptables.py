@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.faults.on_host import tell, wait_healthy
-from evals.lab.hosts import SERVICE_PORT
 from evals.lab.stage import Fault, Stage, StageHost
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.faults.busy_host import SCRIPT, UNIT, leave_script, run_unit
 from evals.lab.faults.on_host import given_up, start_again, tell
-from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.hosts import LabStage
 from evals.lab.stage import Fault, StageHost
 
 START_SECONDS = 1.5

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from evals.lab.cloud import REGION
-from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.declared import SERVICE_PORT
+from evals.lab.hosts import LabStage
 from evals.lab.moto_network import INSIDE
 from evals.lab.probing import wait_until
 from evals.lab.stage import Fault, LabError, StageHost

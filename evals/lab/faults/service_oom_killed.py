@@ -12,9 +12,10 @@ import re
 import time
 from pathlib import Path
 
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.disk import service_config
 from evals.lab.faults.on_host import given_up, start_again, tell
-from evals.lab.hosts import SERVICE_PORT, LabStage
+from evals.lab.hosts import LabStage
 from evals.lab.machine import Machine
 from evals.lab.stage import Fault, LabError, StageHost
 
