@@ -158,11 +158,22 @@ def _expand(resource: Resource, mount: str | None, facts: Facts) -> tuple[PlanSt
     return expand(resource, facts, mount or "") if number(facts, "disk.size_mib", mount or "") else ()
 
 
+def _free_where_nothing_restarts(resource: Resource, mount: str | None, facts: Facts) -> tuple[PlanStep, ...]:
+    """Removing other things does not mend this cause: only where who holds the file may not be restarted."""
+    return () if _restart_holder(resource, mount, facts) else _free(resource, mount, facts)
+
+
 ROTATE_LOGS = Remedy("rotate_logs", "pack and empty the logs that nobody rotates", _rotate, ("rotate_logs",))
 RESTART_HOLDER = Remedy(
     "restart_holder", "restart the unit that holds the deleted file", _restart_holder, ("restart_holder",)
 )
 FREE_ALL = Remedy("free_all", "remove all that nobody would miss", _free, CLEANING)
+FREE_INSTEAD = Remedy(
+    "free_instead",
+    "remove all that nobody would miss, where the holder may not be restarted",
+    _free_where_nothing_restarts,
+    CLEANING,
+)
 FREE_INODES = Remedy(
     "free_inodes",
     "remove old temporary files, rotated logs and core dumps",
@@ -214,7 +225,7 @@ CAUSES: tuple[Cause, ...] = (
         "a deleted file that a process still holds open fills a disk",
         "disk_full",
         _signature(_deleted, "deleted files that a process still holds open"),
-        (RESTART_HOLDER, FREE_ALL, EXPAND),
+        (FREE_INSTEAD, RESTART_HOLDER, EXPAND),
         "restart the process named in the diagnosis: its unit is no declared service, nor in cleanup.restart_units",
     ),
     Cause(

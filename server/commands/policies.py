@@ -36,7 +36,7 @@ def check(
         return
     table = Table("kind", "issue type", "unasked", "attempts", "destructive unasked", box=None)
     for policy in policies:
-        unasked = "yes" if policy.auto_heal else "no, asks"
+        unasked = "nothing: dry run" if policy.dry_run else "yes" if policy.auto_heal else "no, asks"
         allowed = ", ".join(policy.allow_destructive) or "none"
         table.add_row(policy.resource_kind, policy.issue_type, unasked, str(policy.max_retries), allowed)
     out().print(table)

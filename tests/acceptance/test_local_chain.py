@@ -201,6 +201,21 @@ def hung_hosts(count: int) -> Iterator[list[int]]:
             listener.close()
 
 
+@pytest.mark.parametrize("by", ["policy", "setting"])
+def test_a_dry_run_touches_nothing_asks_nobody_and_says_what_it_would_have_done(world: World, by: str) -> None:
+    auto = {**ASK[0], "auto_heal": True}
+    world.serve(
+        (auto | {"dry_run": True},) if by == "policy" else (auto,), **({} if by == "policy" else {"dry_run": 1})
+    )
+    fault("service_stopped").inject(world.stage, world.host)
+    record = world.until(ended)
+    assert (record["outcome"]["status"], record["outcome"]["rule"]) == ("declined", "dry_run")
+    assert "would run" in record["outcome"]["reason"] and "start shopd" in record["outcome"]["reason"]
+    assert record["actions"] == [] and record["approvals"] == []
+    assert {command["purpose"] for command in record["commands"]} == {"evidence"}
+    assert not world.stage.healthy(world.host)
+
+
 def test_eight_hung_hosts_do_not_keep_the_ninth_from_being_healed(world: World) -> None:
     [resource] = world.stage.resources()
     if "ssh" not in resource:

@@ -224,6 +224,10 @@ def test_policies_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     config = alone(tmp_path, "http://127.0.0.1:9", policies=[good])
     assert run(["policies", "check", "--config", str(config), "--json"]) == exits.OK
     assert json.loads(capsys.readouterr().out)[0]["max_retries"] == 3
+    rehearsed = tmp_path / "rehearsed.json"
+    rehearsed.write_text(json.dumps([{**good, "dry_run": True}]))
+    assert run(["policies", "check", str(rehearsed)]) == exits.OK
+    assert "dry run" in capsys.readouterr().out
     file = tmp_path / "policies.json"
     file.write_text(json.dumps([good, {**good, "issue_type": "gremlins"}]))
     assert run(["policies", "check", str(file)]) == exits.USAGE
