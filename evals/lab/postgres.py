@@ -64,7 +64,7 @@ RestartSec=1
 
 SETTINGS = (
     "listen_addresses = '*'", "wal_keep_size = 0", "max_wal_size = 64MB", "min_wal_size = 32MB",
-    "shared_buffers = 16MB", "max_connections = 20", "wal_receiver_status_interval = 1",
+    "shared_buffers = 16MB", "max_connections = 24", "wal_receiver_status_interval = 1",
     "wal_receiver_timeout = 30s", "wal_retrieve_retry_interval = 1s", "jit = off", "log_line_prefix = ''",
 )  # fmt: skip
 HBA = "local all all trust\nhost all all all scram-sha-256\nhost replication all all scram-sha-256\n"

@@ -58,7 +58,7 @@ def judge(fault: Fault, record: Mapping[str, Any], injected_at: float, mended: b
         for wrong, problem in (
             (fault.alertname not in alerts, f"alert {fault.alertname} did not come, but {', '.join(sorted(alerts))}"),
             (cause != fault.expected_cause, f"cause {cause or 'none'}, not {fault.expected_cause}"),
-            (outcome != fault.expected_outcome, f"{outcome or 'not ended'}, not {fault.expected_outcome}"),
+            (outcome != fault.expected_outcome, f"{outcome or 'not ended'}, not {fault.expected_outcome}{_why(record)}"),
             (actions != fault.expected_actions, f"did {_said(actions)}, not {_said(fault.expected_actions)}"),
             (mended is False, "the world itself is not well"),
         )
@@ -125,6 +125,12 @@ def _seconds(record: Mapping[str, Any], injected_at: float) -> dict[str, float |
         "first_action": since(received, "first_action"),
         "mitigated": since(received, "verified"),
     }
+
+
+def _why(record: Mapping[str, Any]) -> str:
+    """What the heal says of its end: whoever reads the table wants to know."""
+    reason = (record.get("outcome") or {}).get("reason")
+    return f" ({reason})" if reason else ""
 
 
 def _said(actions: Sequence[str]) -> str:
