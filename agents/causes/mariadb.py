@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agents.causes.idle_sessions import END_IDLE
 from agents.causes.mariadb_remedies import ACTIONS as ACTIONS
 from agents.causes.mariadb_remedies import (
     END_BLOCKER,
-    END_IDLE,
     ENGINES,
     FAIL_OVER,
     REBUILD,

@@ -19,8 +19,6 @@ ACTIONS: tuple[str, ...] = (
 )
 
 ENGINES = ("mariadb", "mysql")
-IDLE_SECONDS = 10
-"""Who has been idle inside a transaction for less is left alone."""
 
 
 def _start(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
@@ -96,31 +94,10 @@ def _end_blocker(resource: Resource, target: str | None, facts: Facts) -> tuple[
     return (step,)
 
 
-def _end_idle(resource: Resource, target: str | None, facts: Facts) -> tuple[PlanStep, ...]:
-    seconds = facts.value("db.idle_seconds")
-    young = IDLE_SECONDS - int(seconds) if isinstance(seconds, int | float) else 0
-    wait = PlanStep(
-        action="wait",
-        params={"seconds": young + 1, "until": "elapsed"},
-        why="only who is idle for long is ended",
-        expect="those at work have ended by themselves",
-    )
-    step = PlanStep(
-        action="end_idle_sessions",
-        params={"min_seconds": IDLE_SECONDS},
-        why="they hold connections and do nothing",
-        expect="there is room for those who work",
-    )
-    return (wait, step) if young > 0 else (step,)
-
-
 START = Remedy("start_replication", "start what was stopped", _start, ("start_replication",))
 RESTART = Remedy("restart_replication", "stop and start replication", _restart, ("restart_replication",))
 REPOINT = Remedy("repoint_replica", "set the declared source again", _repoint, ("repoint_replica",))
 END_BLOCKER = Remedy("end_session", "end the session that holds the lock", _end_blocker, ("end_session",))
-END_IDLE = Remedy(
-    "end_idle_sessions", "end sessions idle inside a transaction", _end_idle, ("wait", "end_idle_sessions")
-)
 REBUILD = Remedy(
     "rebuild_replica",
     "copy the primary afresh, and follow it from there",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from agents.causes import postgresql_remedies as mends
 from agents.causes import postgresql_replication as following
 from agents.causes.asked import is_so, more
+from agents.causes.idle_sessions import END_IDLE
 from graph.facts import Fact, Facts
 from graph.kind import Cause, Match
 from graph.records import Resource
@@ -208,7 +209,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "sessions idle in a transaction take up the connections",
             "connection_timeout",
             connections_exhausted,
-            (mends.END_IDLE,),
+            (END_IDLE,),
         ),
         Cause(
             "connections_full",

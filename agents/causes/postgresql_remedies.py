@@ -6,9 +6,6 @@ from graph.facts import Facts
 from graph.kind import Remedy
 from graph.records import PlanStep, Resource
 
-IDLE_SECONDS = 30
-"""Sessions idle in a transaction for less are left alone."""
-
 ACTIONS = (
     "resume_replay",
     "reload_replication",
@@ -58,24 +55,6 @@ def _end_blocker(resource: Resource, target: str | None, facts: Facts) -> Steps:
 
 def _end_query(resource: Resource, target: str | None, facts: Facts) -> Steps:
     return _end("db.query", facts, "its query runs and runs", "the host has time for others")
-
-
-def _end_idle(resource: Resource, target: str | None, facts: Facts) -> Steps:
-    return (
-        PlanStep(
-            action="end_idle_sessions",
-            params={"min_seconds": _idle_bound(facts)},
-            why="they hold connections and do nothing",
-            expect="there is room for those who work",
-        ),
-    )
-
-
-def _idle_bound(facts: Facts) -> int:
-    """Long idle is ended; where the oldest is younger, half of its age keeps what has just begun out of it."""
-    oldest = facts.value("db.idle_seconds")
-    seconds = oldest if isinstance(oldest, int | float) else IDLE_SECONDS
-    return max(5, min(IDLE_SECONDS, int(seconds / 2)))
 
 
 def _recreate_slot(resource: Resource, target: str | None, facts: Facts) -> Steps:
@@ -153,7 +132,6 @@ RESTART_RECEIVER = Remedy(
 )
 END_BLOCKER = Remedy("end_session", "end the session replay waits for", _end_blocker, ("end_session",))
 END_QUERY = Remedy("end_session", "end the session of the query", _end_query, ("end_session",))
-END_IDLE = Remedy("end_idle_sessions", "end sessions idle in a transaction", _end_idle, ("end_idle_sessions",))
 RECREATE_SLOT = Remedy("recreate_slot", "make the slot anew", _recreate_slot, ("recreate_slot",))
 REBUILD = Remedy(
     "rebuild_replica",

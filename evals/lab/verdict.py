@@ -58,7 +58,10 @@ def judge(fault: Fault, record: Mapping[str, Any], injected_at: float, mended: b
         for wrong, problem in (
             (fault.alertname not in alerts, f"alert {fault.alertname} did not come, but {', '.join(sorted(alerts))}"),
             (cause != fault.expected_cause, f"cause {cause or 'none'}, not {fault.expected_cause}"),
-            (outcome != fault.expected_outcome, f"{outcome or 'not ended'}, not {fault.expected_outcome}{_why(record)}"),
+            (
+                outcome != fault.expected_outcome,
+                f"{outcome or 'not ended'}, not {fault.expected_outcome}" + _why(record),
+            ),
             (actions != fault.expected_actions, f"did {_said(actions)}, not {_said(fault.expected_actions)}"),
             (mended is False, "the world itself is not well"),
         )
