@@ -1,5 +1,7 @@
 """The map: the whole flow of a heal on one page.
 
+                investigate ⟲
+                    ⇅
 gather_context → diagnose → plan → gate → (approve) → execute ⟲ → verify → close
        ↑            │        │       ↑ ↘ wait              ↑  ↘ wait     ↑
        └─── wait ───┤        └───────┼──────── escalate ───┼─────────────┤
@@ -21,6 +23,7 @@ from graph.nodes.escalate import escalate
 from graph.nodes.execute import execute
 from graph.nodes.gate import gate
 from graph.nodes.gather_context import gather_context
+from graph.nodes.investigate import investigate
 from graph.nodes.plan import plan
 from graph.nodes.retry import retry
 from graph.nodes.rollback import rollback
@@ -39,7 +42,8 @@ RECURSION_LIMIT = 500
 # node, whether a cancel stops before it, where it goes next, and where it may go
 WALK: tuple[tuple[Node, bool, Route | None, tuple[str, ...]], ...] = (
     (gather_context, True, routes.after_gather_context, ("diagnose", "close")),
-    (diagnose, True, routes.after_diagnose, ("plan", "verify", "wait", "escalate", "close")),
+    (diagnose, True, routes.after_diagnose, ("investigate", "plan", "verify", "wait", "escalate", "close")),
+    (investigate, True, routes.after_investigate, ("investigate", "diagnose", "close")),
     (plan, True, routes.after_plan, ("gate", "escalate", "close")),
     (gate, True, routes.after_gate, ("execute", "approve", "wait", "escalate", "close")),
     (approve, True, routes.after_approve, ("gate", "plan", "approve", "escalate", "close")),

@@ -128,6 +128,9 @@ class FakeArchive:
         self.kept[ref] = raw
         return ref
 
+    async def read(self, incident_id: str, evidence_id: str) -> str | None:
+        return self.kept.get(f"{incident_id}/{evidence_id}")
+
 
 class AnyParams(BaseModel):
     """Params of fake actions: anything."""

@@ -13,16 +13,19 @@ from typing import Any, Literal, Protocol
 from graph.doing import Doing
 from graph.facts import FactValue
 from graph.kind import ActionSpec, ResourceKind
+from graph.reasoning import Asks as Asks
+from graph.reasoning import DiagnosisRequest as DiagnosisRequest
+from graph.reasoning import Inquiry as Inquiry
+from graph.reasoning import InquiryLimits as InquiryLimits
+from graph.reasoning import InquirySpec as InquirySpec
+from graph.reasoning import PlanRequest as PlanRequest
+from graph.reasoning import Reasoner as Reasoner
 from graph.records import (
     ActionResult,
     Approval,
-    Attempt,
-    Diagnosis,
-    Evidence,
     Incident,
     JudgedBy,
     Observation,
-    Plan,
     PlanStep,
     Policy,
     Resource,
@@ -46,44 +49,6 @@ class InvalidStep(PermanentError):
         self.step = step
         self.field = field_name
         self.message = message
-
-
-# -- reasoning -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class DiagnosisRequest:
-    """What a reasoner gets to say what is wrong."""
-
-    incident: Incident
-    kind: ResourceKind
-    evidence: Sequence[Evidence]
-    attempts: Sequence[Attempt] = ()
-
-
-@dataclass(frozen=True)
-class PlanRequest:
-    """What a reasoner gets to say what to do. `objections` are why its earlier answers to this very request were
-    turned down, oldest first."""
-
-    incident: Incident
-    kind: ResourceKind
-    evidence: Sequence[Evidence]
-    diagnosis: Diagnosis
-    attempts: Sequence[Attempt] = ()
-    actions: Sequence[ActionSpec] = ()
-    objections: Sequence[str] = ()
-
-
-class Reasoner(Protocol):
-    """Diagnoses and plans. Must not raise for what a model or server may do wrong; see `agents.reasoning.fallback`."""
-
-    name: str
-
-    async def diagnose(self, request: DiagnosisRequest) -> Diagnosis: ...
-
-    async def plan(self, request: PlanRequest) -> Plan:
-        """A draft: steps with action, params, why and expect. No steps where nothing declared would help."""
 
 
 # -- seeing --------------------------------------------------------------------------------------------
@@ -114,6 +79,24 @@ class EvidenceArchive(Protocol):
 
     async def keep(self, incident_id: str, evidence_id: str, source: str, raw: str) -> str:
         """Store it; returns the reference."""
+
+    async def read(self, incident_id: str, evidence_id: str) -> str | None:
+        """What was kept of it, or None."""
+
+
+class InvalidInquiry(PermanentError):
+    """No such tool for this resource, or not with these params; the message names the param and what it may be."""
+
+
+class Inquiries(Protocol):
+    """The read-only tools by which a reasoner may ask for more."""
+
+    def specs(self, incident: Incident) -> tuple[InquirySpec, ...]:
+        """Those that can answer for this resource, in a stable order."""
+
+    def source(self, incident: Incident, inquiry: Inquiry, max_chars: int) -> EvidenceSource:
+        """What gathers the answer: a text of at most `max_chars` for the reasoner, and facts where it has some.
+        Raises InvalidInquiry."""
 
 
 class HealthChecks(Protocol):
@@ -322,6 +305,8 @@ class HealSettings:
     looks: int = 2
     """How often to look before believing that nothing explains an alert: faults take a moment to show."""
     look_again_seconds: float = 5.0
+    inquiries: InquiryLimits = field(default_factory=InquiryLimits)
+    """What a reasoner may ask for beyond what was gathered, for one diagnosis."""
     approval_timeout_seconds: float = 3600.0
     max_actions_per_hour: int = 12
     inline_waits: bool = False
@@ -351,5 +336,7 @@ class Deps:
     directives: Directives
     chronicle: Chronicle
     clock: Clock
+    inquiries: Inquiries | None = None
+    """None: a reasoner can't ask for more than was gathered."""
     policies: Sequence[Policy] = ()
     settings: HealSettings = HealSettings()

@@ -195,6 +195,8 @@ class Plan(Record):
     author: str = ""
     attempt: int = 1
     planned_at: AwareDatetime | None = None
+    beyond_remedies: str = ""
+    """What in it is no declared remedy of the diagnosed cause, and why it is wanted: then a human is asked."""
 
     @property
     def plan_fingerprint(self) -> str:

@@ -8,6 +8,7 @@ from graph.kind import NO_FAULT, UNKNOWN_CAUSE
 from graph.nodes.gate import autonomy_of
 from graph.ports import Deps
 from graph.rules.escalation import Retry, cannot_continue, next_move
+from graph.rules.inquiries import next_inquiry
 from graph.rules.progress import next_step, next_undo
 from graph.state import Heal, HealState, UnreadableState
 
@@ -35,12 +36,18 @@ def after_gather_context(heal: Heal, deps: Deps) -> str:
 
 
 def after_diagnose(heal: Heal, deps: Deps) -> str:
+    if next_inquiry(heal.inquiries) is not None:
+        return "investigate"
     cause = heal.diagnosis.suspected_cause if heal.diagnosis else UNKNOWN_CAUSE
     if heal.wait is not None:
         return "wait"
     if cause == UNKNOWN_CAUSE:
         return "escalate"
     return "verify" if cause == NO_FAULT else "plan"
+
+
+def after_investigate(heal: Heal, deps: Deps) -> str:
+    return "diagnose" if next_inquiry(heal.inquiries) is None else "investigate"
 
 
 def after_plan(heal: Heal, deps: Deps) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from graph.reasoning import Inquiry
 from graph.records import (
     ActionResult,
     Approval,
@@ -39,6 +40,7 @@ class HealState(TypedDict, total=False):
     """Only where a heal is started by hand (Studio): the alert body that `opening` makes an incident of."""
     incident: dict[str, Any]
     evidence: list[dict[str, Any]]
+    inquiries: list[dict[str, Any]]
     looks: int
     diagnosis: dict[str, Any] | None
     plan: dict[str, Any] | None
@@ -63,6 +65,8 @@ class Heal(BaseModel):
     alerts: tuple[Any, ...] = ()
     incident: Incident
     evidence: tuple[Evidence, ...] = ()
+    inquiries: tuple[Inquiry, ...] = ()
+    """What the reasoner asked for before it said what is wrong, in this look."""
     looks: int = 0
     """How often this attempt has been diagnosed: what nothing explains is looked at again before it is escalated."""
     diagnosis: Diagnosis | None = None

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from agents.reasoning.failures import ReasonerFailed
 from agents.reasoning.text import clip
 from graph.kind import UNKNOWN_CAUSE
-from graph.ports import DiagnosisRequest, PlanRequest, Reasoner
+from graph.ports import Asks, DiagnosisRequest, PlanRequest, Reasoner
 from graph.records import Diagnosis, Plan
 
 DEADLINE_SECONDS = 75.0
@@ -40,7 +40,7 @@ class FallbackReasoner:
         self._deadline = deadline_seconds
         self._answered = Answered()
 
-    async def diagnose(self, request: DiagnosisRequest) -> Diagnosis:
+    async def diagnose(self, request: DiagnosisRequest) -> Diagnosis | Asks:
         try:
             return await _within(self._deadline, self._first.diagnose(request))
         except Exception as error:  # a port that must not raise: any failure is the second's turn
@@ -50,6 +50,8 @@ class FallbackReasoner:
         except Exception as error:
             summary = self._both_failed(reason, error)
             return Diagnosis(suspected_cause=UNKNOWN_CAUSE, summary=summary, confidence=0, author=self._nobody)
+        if isinstance(diagnosis, Asks):
+            return diagnosis
         return diagnosis.model_copy(update={"author": self._instead(diagnosis.author, reason)})
 
     async def plan(self, request: PlanRequest) -> Plan:

@@ -1,20 +1,46 @@
-"""Ask the reasoner what is wrong. Only declared causes count; anything else is `unknown`."""
+"""Ask the reasoner what is wrong; it may want to see more first. Only declared causes count, else it is `unknown`."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE
+from graph.nodes.reading import with_whole_texts
 from graph.nodes.wrapper import Leg
-from graph.ports import Deps, DiagnosisRequest
-from graph.records import Wait
+from graph.ports import Asks, Deps, DiagnosisRequest
+from graph.records import Diagnosis, Wait
 from graph.rules.classify import contradiction
+from graph.rules.inquiries import left_of
 from graph.state import Heal, Update
 
 
 async def diagnose(heal: Heal, deps: Deps, leg: Leg) -> Update:
-    request = DiagnosisRequest(heal.incident, deps.kind, heal.evidence, heal.attempts)
-    diagnosis = await deps.reasoner.diagnose(request)
+    """A diagnosis, or the questions that `investigate` answers before this comes again."""
+    left = left_of(deps.settings.inquiries, heal.inquiries, heal.evidence)
+    tools = deps.inquiries.specs(heal.incident) if deps.inquiries is not None and left.calls else ()
+    request = DiagnosisRequest(
+        heal.incident,
+        deps.kind,
+        await with_whole_texts(heal, deps),
+        heal.attempts,
+        heal.inquiries,
+        tools,
+        left,
+    )
+    answer = await deps.reasoner.diagnose(request)
+    if not isinstance(answer, Asks):
+        return _settled(answer, heal, deps)
+    names = {tool.name for tool in tools}
+    asks = tuple(inquiry for inquiry in answer.inquiries if inquiry.tool in names)[: left.calls]
+    if asks:
+        return {"inquiries": (*heal.inquiries, *asks), "diagnosis": None, "wait": None}
+    summary = "the reasoner asked for more than it may, and gave no diagnosis"
+    return _settled(
+        Diagnosis(suspected_cause=UNKNOWN_CAUSE, summary=summary, confidence=0, author=deps.reasoner.name), heal, deps
+    )
+
+
+def _settled(diagnosis: Diagnosis, heal: Heal, deps: Deps) -> Update:
     if (
         diagnosis.suspected_cause not in (UNKNOWN_CAUSE, NO_FAULT)
         and deps.kind.cause(diagnosis.suspected_cause) is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from graph.nodes.reading import with_whole_texts
 from graph.nodes.wrapper import Leg
 from graph.ports import Deps, InvalidStep, PlanRequest
-from graph.records import Plan, PlanStep, Resource
+from graph.records import Plan, PlanStep, Resource, facts_of
+from graph.rules.remedies import beyond_remedies
 from graph.state import Heal, Update
 
 MAX_OBJECTIONS = 4
@@ -19,7 +21,8 @@ async def plan(heal: Heal, deps: Deps, leg: Leg) -> Update:
     if heal.approval is not None and heal.approval.decision == "edit":
         return await _edited(heal, deps, resource)
     specs = deps.actions.specs(deps.kind)
-    request = PlanRequest(heal.incident, deps.kind, heal.evidence, heal.diagnosis, heal.attempts, specs)
+    evidence = await with_whole_texts(heal, deps)
+    request = PlanRequest(heal.incident, deps.kind, evidence, heal.diagnosis, heal.attempts, specs)
     tried = {attempt.plan_fingerprint: attempt.number for attempt in heal.attempts if attempt.counts}
     while len(request.objections) < MAX_OBJECTIONS:
         draft = await deps.reasoner.plan(request)
@@ -27,7 +30,9 @@ async def plan(heal: Heal, deps: Deps, leg: Leg) -> Update:
         if completed is not None and completed.plan_fingerprint in tried and completed.steps:
             objection = f"attempt {tried[completed.plan_fingerprint]} ran this very plan; propose another"
         if completed is not None and objection is None:
-            update = {"attempt": heal.attempt, "planned_at": deps.clock.now()}
+            cause, facts = deps.kind.cause(heal.diagnosis.suspected_cause), facts_of(heal.evidence)
+            beyond = beyond_remedies(completed, cause, resource, heal.diagnosis.target, facts)
+            update = {"attempt": heal.attempt, "planned_at": deps.clock.now(), "beyond_remedies": beyond}
             return {"plan": completed.model_copy(update=update), "approval": None}
         request = replace(request, objections=(*request.objections, objection or ""))
     summary = f"no acceptable plan: {request.objections[-1]}"

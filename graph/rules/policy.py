@@ -61,6 +61,8 @@ def gate(plan: Plan, autonomy: Autonomy, attempts: Sequence[Attempt], approval: 
         return Gate(decision="run", rule="approved", reason=reason, plan_fingerprint=fingerprint)
     if not autonomy.auto_heal:
         return Gate(decision="ask", rule="policy", reason=autonomy.why, plan_fingerprint=fingerprint)
+    if plan.beyond_remedies:
+        return Gate(decision="ask", rule="no_remedy", reason=plan.beyond_remedies, plan_fingerprint=fingerprint)
     for step in plan.steps:
         if RISKS.index(step.risk) >= RISKS.index("destructive") and step.action not in autonomy.allow_destructive:
             reason = f"{step.action} is destructive and no policy names it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from graph.reasoning import Inquiry
 from graph.records import ActionResult, Approval, Diagnosis, Evidence, Gate, Outcome, Plan, Stop, Verification
 from graph.state import Heal
 
@@ -28,7 +29,9 @@ def telling(node: str, heal: Heal, update: dict[str, Any]) -> Telling | None:
         case "gather_context":
             return Telling(_evidence(update["evidence"]))
         case "diagnose":
-            return _diagnosis(update["diagnosis"])
+            return _asks(update["inquiries"]) if update["diagnosis"] is None else _diagnosis(update["diagnosis"])
+        case "investigate":
+            return _investigated(heal, update)
         case "plan":
             return _plan(update["plan"])
         case "gate":
@@ -68,6 +71,27 @@ def _diagnosis(diagnosis: Diagnosis) -> Telling:
     against = f"; {diagnosis.contradicts}" if diagnosis.contradicts else ""
     sentence = f"suspects {diagnosis.suspected_cause}: {diagnosis.summary}{cited}{against}"
     return Telling(sentence, diagnosis.author or SELF)
+
+
+def _asks(inquiries: tuple[Inquiry, ...]) -> Telling:
+    waiting = [inquiry for inquiry in inquiries if not inquiry.evidence_id]
+    return Telling(f"wants to see more first: {'; '.join(_question(inquiry) for inquiry in waiting)}")
+
+
+def _question(inquiry: Inquiry) -> str:
+    params = ", ".join(f"{name}={value}" for name, value in inquiry.params.items())
+    return f"{inquiry.tool}({params})" + (f", as {inquiry.why}" if inquiry.why else "")
+
+
+def _investigated(heal: Heal, update: dict[str, Any]) -> Telling:
+    answered = next(
+        new for old, new in zip(heal.inquiries, update["inquiries"], strict=True) if new.evidence_id != old.evidence_id
+    )
+    if answered.repeated:
+        return Telling(f"{_question(answered)} was asked before: {answered.evidence_id} answers it")
+    evidence: Evidence = update["evidence"][-1]
+    said = {"observed": "answered", "no_data": "had nothing", "failed": "failed"}[evidence.status]
+    return Telling(f"{_question(answered)} {said}: {evidence.text} [{evidence.id}]")
 
 
 def _plan(plan: Plan) -> Telling:

@@ -297,6 +297,9 @@ class Store:
         await self._db.write(lambda c: upsert(c, evidence_raw, values, ("ref",)))
         return ref
 
+    async def read(self, incident_id: str, evidence_id: str) -> str | None:
+        return await self.raw(f"{incident_id}/{evidence_id}")
+
     async def raw(self, ref: str) -> str | None:
         """The whole (redacted) answer behind a piece of evidence."""
         query = select(evidence_raw.c.raw).where(evidence_raw.c.ref == ref)
