@@ -121,7 +121,7 @@ class LabRunner:
         """The record once the fault's own alert has come, too: an escalation may be quicker than the second alert."""
         deadline = time.monotonic() + SECOND_ALERT_WAIT
         with self.healer.client() as client:
-            while fault.alertname not in alert_names(record) and time.monotonic() < deadline:
+            while not alert_names(record).intersection(fault.alertnames) and time.monotonic() < deadline:
                 time.sleep(0.3)
                 record = client.incident(str(record["number"]))
         return record

@@ -105,7 +105,7 @@ class Fault:
     issue_type: str
     settings: tuple[SettingName, ...]
     alertname: str
-    """The alert that must come of it."""
+    """The alert that must come of it, or one of `or_alerts`."""
     expected_cause: str
     expected_outcome: Literal["mitigated", "escalated", "self_resolved"]
     inject: Callable[[Any, StageHost], None]
@@ -115,7 +115,14 @@ class Fault:
     on: Role = "app"
     needs: tuple[Role, ...] = ()
     """Other hosts there must be; a database's pair is there in any case."""
+    or_alerts: tuple[str, ...] = ()
+    """Alerts that speak of it as well, where several race: whichever comes first may have it healed before the rest."""
     expected_actions: tuple[str, ...] = ()
     """The actions that should be run, in order; for an escalation usually none."""
     mended: Callable[[Any, StageHost], bool] | None = None
     """Whether the world itself is well again, asked around Self-Heal; by default whether the service answers."""
+
+    @property
+    def alertnames(self) -> tuple[str, ...]:
+        """All of which one must come."""
+        return (self.alertname, *self.or_alerts)

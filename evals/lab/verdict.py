@@ -56,7 +56,10 @@ def judge(fault: Fault, record: Mapping[str, Any], injected_at: float, mended: b
     problems = [
         problem
         for wrong, problem in (
-            (fault.alertname not in alerts, f"alert {fault.alertname} did not come, but {', '.join(sorted(alerts))}"),
+            (
+                not alerts.intersection(fault.alertnames),
+                f"alert {' or '.join(fault.alertnames)} did not come, but {', '.join(sorted(alerts))}",
+            ),
             (cause != fault.expected_cause, f"cause {cause or 'none'}, not {fault.expected_cause}"),
             (
                 outcome != fault.expected_outcome,

@@ -42,6 +42,7 @@ FAULT = Fault(
     issue_type="service_down",
     settings=("lab",),
     alertname="ServiceDown",
+    or_alerts=("EndpointUnreachable",),
     expected_cause="no_space_left",
     expected_outcome="mitigated",
     inject=inject,
