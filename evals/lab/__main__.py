@@ -59,7 +59,7 @@ def run(
             for group in by_stage(chosen).values():
                 _run_group(group, verdicts, offences, console)
     finally:
-        to.write_text(json.dumps([verdict.as_json() for verdict in verdicts], indent=1) + "\n")
+        _write(verdicts, to)
         console.print(table(verdicts))
     right = sum(verdict.ok for verdict in verdicts)
     console.print(
@@ -67,6 +67,20 @@ def run(
     )
     if right < len(verdicts) or offences:
         raise typer.Exit(1)
+
+
+def _write(verdicts: list[Verdict], to: Path) -> None:
+    """The results; and beside them, whole, the records of the heals that were not as expected."""
+    to.write_text(json.dumps([verdict.as_json() for verdict in verdicts], indent=1) + "\n")
+    wrong = [
+        {"fault": verdict.fault.name, "problems": verdict.problems, "record": verdict.record}
+        for verdict in verdicts
+        if not verdict.ok
+    ]
+    beside = to.with_suffix(".wrong.json")
+    beside.unlink(missing_ok=True)
+    if wrong:
+        beside.write_text(json.dumps(wrong, indent=1) + "\n")
 
 
 def _chosen(names: list[str] | None, issue_type: str | None, kind: str | None) -> list[Fault]:

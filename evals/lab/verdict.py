@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,8 @@ class Verdict:
     actions: tuple[str, ...]
     problems: tuple[str, ...]
     seconds: Mapping[str, float | None]
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """The incident's own record, to see what went wrong."""
 
     @property
     def ok(self) -> bool:
@@ -70,7 +72,7 @@ def judge(fault: Fault, record: Mapping[str, Any], injected_at: float, mended: b
         )
         if wrong
     ]
-    return Verdict(fault, cause, outcome, actions, tuple(problems), _seconds(record, injected_at))
+    return Verdict(fault, cause, outcome, actions, tuple(problems), _seconds(record, injected_at), record)
 
 
 def alert_names(record: Mapping[str, Any]) -> set[str]:
