@@ -201,16 +201,16 @@ class Cloud:
                 instance_check="not-applicable", system_check="not-applicable",
             )  # fmt: skip
         leader = power.machine.leader()
+        # what is under the host works, as a rule: the power is on
+        beneath: ec2_answers.CheckStatus = "impaired" if instance_id in self.broken else "ok"
         if ssh_greets(power.machine.address):
             self._impaired_since.pop(instance_id, None)
             self._answered[instance_id] = leader
             return state
         booting = power.machine.up_seconds() < INITIALIZING and self._answered.get(instance_id) != leader
         if leader is None or booting:
-            return Observed(instance_id, "running", instance_check="initializing")
+            return Observed(instance_id, "running", instance_check="initializing", system_check=beneath)
         since = self._impaired_since.setdefault(instance_id, datetime.now(UTC))
-        # what is under the host works, as a rule: the power is on
-        beneath: ec2_answers.CheckStatus = "impaired" if instance_id in self.broken else "ok"
         return Observed(
             instance_id, "running", instance_check="impaired", system_check=beneath, impaired_since=since
         )  # fmt: skip
