@@ -45,6 +45,8 @@ def run(
 ) -> None:
     """Run faults and print the table; exit code 1 where one went wrong, or a command is unaccounted for."""
     console = Console(width=None if os.isatty(1) else 160)
+    # in the background a shell has its children ignore Ctrl-C's signal, and with it the end that is asked for
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     chosen = _chosen(names, issue_type, kind)
     if refusal := lab_refusal():
