@@ -5,22 +5,22 @@ A server's "structured output" may be no such thing, so the same model validates
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from agents.reasoning.proof import Claim, Unproven, prove
 from agents.reasoning.runbook import RULED_OUT_CHARS, RULED_OUT_ENTRIES, SUMMARY_CHARS, issue_type_of
 from agents.reasoning.text import clip
-from graph.kind import NO_FAULT, UNKNOWN_CAUSE, ActionSpec, ResourceKind
-from graph.ports import DiagnosisRequest, PlanRequest
-from graph.records import Diagnosis, Plan, PlanStep, facts_of
+from graph.kind import NO_FAULT, UNKNOWN_CAUSE, ResourceKind
+from graph.ports import Asks, DiagnosisRequest, Inquiry, InquirySpec
+from graph.records import Diagnosis, facts_of
 
-MAX_STEPS = 6
 STEP_TEXT_CHARS = 200
-
-logger = logging.getLogger(__name__)
+MAX_ASKS = 4
+"""Questions of one answer: then it is time to look at what came back."""
+WHY = "why"
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -29,129 +29,183 @@ class InvalidAnswer(Exception):
     """What is wrong with an answer, in words that help to correct it."""
 
 
-class _Answer(BaseModel):
+class Answered(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class DiagnosisAnswer(_Answer):
+class RuledOut(Answered):
+    """A cause that came into question, and the fact against it: its key as it stands in that evidence."""
+
+    cause: str
+    evidence_id: str
+    fact: str
+
+
+class AskAnswer(Answered):
+    """A question to a tool. `diagnosis_answer` narrows tools and params to those there are."""
+
+    tool: str
+    params: Any = Field(default_factory=dict)
+    why: str = ""
+
+
+class DiagnosisAnswer(Answered):
     """What is wrong, as a model answers it. `diagnosis_answer` narrows the causes to a kind's."""
 
     suspected_cause: str
     summary: str = Field(min_length=1)
     confidence: float = Field(ge=0, le=1)
     evidence_ids: list[str]
-    ruled_out: dict[str, str] = {}
+    ruled_out: list[RuledOut] = Field(default_factory=list)
     target: str | None = None
-
-
-class StepAnswer(_Answer):
-    """One step, as a model answers it. `plan_answer` narrows the actions to the permitted ones."""
-
-    action: str
-    params: dict[str, Any] = {}
-    why: str = Field(min_length=1)
-    expect: str = ""
-
-
-class PlanAnswer(_Answer):
-    """What to do, as a model answers it; no steps where nothing declared would help."""
-
-    summary: str = Field(min_length=1)
-    steps: list[StepAnswer] = Field(max_length=MAX_STEPS)
 
 
 def diagnosis_answer(kind: ResourceKind) -> type[DiagnosisAnswer]:
     """DiagnosisAnswer with the causes of this kind, `unknown` and `no_fault` only."""
-    causes = _one_of([*(cause.name for cause in kind.causes), UNKNOWN_CAUSE, NO_FAULT])
+    causes = one_of([*(cause.name for cause in kind.causes), UNKNOWN_CAUSE, NO_FAULT])
     return create_model("DiagnosisAnswer", __base__=DiagnosisAnswer, suspected_cause=(causes, ...))
 
 
-def plan_answer(actions: Sequence[ActionSpec]) -> type[PlanAnswer]:
-    """PlanAnswer with these actions only; there must be at least one."""
-    names = _one_of([spec.name for spec in actions])
-    step = create_model("StepAnswer", __base__=StepAnswer, action=(names, ...))
-    steps: Any = list[step]  # type: ignore[valid-type]
-    return create_model("PlanAnswer", __base__=PlanAnswer, steps=(steps, Field(max_length=MAX_STEPS)))
+def asking_answer(answer: type[DiagnosisAnswer], tools: Sequence[InquirySpec]) -> type[DiagnosisAnswer]:
+    """The same with `ask`: for servers that can't be offered tools of their own."""
+    offered: Any = Union[tuple(_ask_of(tool) for tool in tools)]  # noqa: UP007
+    return create_model(
+        answer.__name__, __base__=answer, ask=(list[offered], Field(default_factory=list, max_length=MAX_ASKS))
+    )
 
 
-def _one_of(names: Sequence[str]) -> Any:
-    return Literal[tuple(names)]
+def _ask_of(tool: InquirySpec) -> type[AskAnswer]:
+    name: Any = Literal[tool.name]
+    return create_model(f"Ask_{tool.name}", __base__=AskAnswer, tool=(name, ...), params=(tool.params, ...))
+
+
+def one_of(values: Sequence[Any]) -> Any:
+    """The type of these values only."""
+    return Literal[tuple(values)]
 
 
 def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
-    """JSON schema, named and described, as the wire format wants it."""
+    """JSON schema, named and described, as the wire format wants it, and no longer than it must be: tokens are dear."""
     description = "What is wrong with the resource." if issubclass(answer, DiagnosisAnswer) else "What to do about it."
-    return answer.model_json_schema() | {"title": answer.__name__, "description": description}
+    return _terse(answer.model_json_schema()) | {"title": answer.__name__, "description": description}
+
+
+def tool_of(tool: InquirySpec) -> dict[str, Any]:
+    """A read-only tool in the wire format."""
+    parameters = _terse(tool.params.model_json_schema())
+    parameters.pop("description", None)
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.summary, "parameters": parameters},
+    }
+
+
+def _terse(schema: dict[str, Any]) -> dict[str, Any]:
+    """With what it refers to in its place (few local servers resolve references), and without what only repeats names:
+    titles, defaults, least lengths and descriptions of our own classes."""
+    defined = schema.get("$defs", {})
+
+    def of(part: Any) -> Any:
+        if isinstance(part, list):
+            return [of(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return of(defined[part["$ref"].rpartition("/")[2]])
+        properties = part.get("properties")
+        kept = {
+            {"oneOf": "anyOf"}.get(key, key): of(value)
+            for key, value in part.items()
+            if key not in _NEEDLESS and not (key == "description" and properties is not None)
+        }
+        if properties is not None:
+            kept["properties"] = {name: of(value) for name, value in properties.items()}
+        return kept
+
+    terse: dict[str, Any] = of(schema)
+    return terse
+
+
+_NEEDLESS = ("title", "properties", "default", "discriminator", "minLength", "$defs")
 
 
 # -- from answers to records ---------------------------------------------------------------------------
 
 
 def to_diagnosis(data: dict[str, Any], answer: type[DiagnosisAnswer], request: DiagnosisRequest) -> Diagnosis:
-    """The record, its author still to be named. Raises InvalidAnswer."""
-    given = _validated(answer, data)
-    if problem := _citation_problem(given, request) or _target_problem(given, request):
+    """The record, its author still to be named. Raises InvalidAnswer for what is malformed and for what is unproven."""
+    given = validated(answer, data)
+    if problem := _target_problem(given, request):
         raise InvalidAnswer(problem)
-    known = {cause.name for cause in request.kind.causes} | {NO_FAULT}
-    ruled_out = {
-        name: clip(reason, RULED_OUT_CHARS)
-        for name, reason in given.ruled_out.items()
-        if name in known and name != given.suspected_cause
-    }
+    try:
+        proof = prove(Claim(given.suspected_cause, given.evidence_ids, given.target), request)
+    except Unproven as unproven:
+        raise InvalidAnswer(str(unproven)) from None
     return Diagnosis(
         suspected_cause=given.suspected_cause,
         issue_type=issue_type_of(request.kind, given.suspected_cause, request.incident),
         summary=clip(given.summary, SUMMARY_CHARS),
         confidence=given.confidence,
-        evidence_ids=tuple(dict.fromkeys(given.evidence_ids)),
-        ruled_out=dict(list(ruled_out.items())[:RULED_OUT_ENTRIES]),
-        target=given.target or _declared_target(given.suspected_cause, request),
+        evidence_ids=proof.evidence_ids,
+        ruled_out=_ruled_out(given, request),
+        target=proof.target,
     )
 
 
-def to_plan(data: dict[str, Any], answer: type[PlanAnswer], request: PlanRequest) -> Plan:
-    """The draft, its author still to be named. Raises InvalidAnswer for params that the action does not take."""
-    given = _validated(answer, data)
-    specs = {spec.name: spec for spec in request.actions}
-    for number, step in enumerate(given.steps, 1):
+def to_asks(asked: Sequence[tuple[str, Any]], request: DiagnosisRequest) -> Asks:
+    """Questions to tools, from (tool, params). Raises InvalidAnswer for unknown tools and params."""
+    specs = {tool.name: tool for tool in request.tools}
+    inquiries = []
+    for name, params in asked[: request.left.calls]:
+        if name not in specs:
+            raise InvalidAnswer(f"the tool {clip(name, 60)!r} does not exist; there is {', '.join(specs) or 'none'}")
+        given = dict(params) if isinstance(params, dict) else params
+        why = given.pop(WHY, "") if isinstance(given, dict) else ""
         try:
-            specs[step.action].params.model_validate(step.params)
+            valid = specs[name].params.model_validate(given)
         except ValidationError as error:
-            raise InvalidAnswer(f"steps[{number}] {step.action}: params: {_problems(error)}") from None
-    steps = tuple(
-        PlanStep(
-            action=step.action,
-            params=step.params,
-            why=clip(step.why, STEP_TEXT_CHARS),
-            expect=clip(step.expect, STEP_TEXT_CHARS),
-        )
-        for step in given.steps
-    )
-    return Plan(steps=steps, summary=clip(given.summary, SUMMARY_CHARS))
+            raise InvalidAnswer(f"{name}: {problems_of(error)}") from None
+        params_of = valid.model_dump(mode="json", exclude_none=True)
+        inquiries.append(Inquiry(tool=name, params=params_of, why=clip(str(why), STEP_TEXT_CHARS)))
+    return Asks(tuple(inquiries))
 
 
-def _validated(answer: type[Answer], data: dict[str, Any]) -> Answer:
+def asks_in(data: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The questions in an answer of `asking_answer`'s shape, as (tool, params); `why` goes with the params."""
+    found = []
+    for item in data.get("ask") or ():
+        if isinstance(item, dict):
+            params = item.get("params")
+            why = {WHY: item["why"]} if item.get("why") else {}
+            found.append((str(item.get("tool", "")), {**params, **why} if isinstance(params, dict) else params or why))
+    return found
+
+
+def validated(answer: type[Answer], data: dict[str, Any]) -> Answer:
     try:
         return answer.model_validate(data)
     except ValidationError as error:
-        raise InvalidAnswer(_problems(error)) from None
+        raise InvalidAnswer(problems_of(error)) from None
 
 
-def _problems(error: ValidationError) -> str:
+def problems_of(error: ValidationError) -> str:
     """`confidence: Input should be less than or equal to 1; …`: at most three, as they go into a prompt."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     told = (f"{'.'.join(map(str, item['loc'])) or 'the answer'}: {item['msg']}" for item in found[:3])
     return "; ".join(told)
 
 
-def _citation_problem(given: DiagnosisAnswer, request: DiagnosisRequest) -> str:
-    known = [item.id for item in request.evidence]
-    unknown = [cited for cited in given.evidence_ids if cited not in known]
-    if unknown:
-        return f"evidence_ids: {clip(', '.join(unknown), 80)} does not exist; there is {', '.join(known) or 'none'}"
-    if not given.evidence_ids and given.suspected_cause != UNKNOWN_CAUSE:
-        return f"evidence_ids: {given.suspected_cause} needs at least one piece of evidence that speaks for it"
-    return ""
+def _ruled_out(given: DiagnosisAnswer, request: DiagnosisRequest) -> dict[str, str]:
+    """Causes for which the fact that is given really was seen, with its value; what shows no fact is left out."""
+    known = {cause.name for cause in request.kind.causes} | {NO_FAULT}
+    facts = {item.id: item.facts for item in request.evidence}
+    found: dict[str, str] = {}
+    for entry in given.ruled_out:
+        key = entry.fact.split(" = ")[0].strip()
+        if entry.cause in known and entry.cause != given.suspected_cause and key in facts.get(entry.evidence_id, {}):
+            against = f"{entry.evidence_id}: {key} = {facts[entry.evidence_id][key]}"
+            found[entry.cause] = clip(against, RULED_OUT_CHARS)
+    return dict(list(found.items())[:RULED_OUT_ENTRIES])
 
 
 def _target_problem(given: DiagnosisAnswer, request: DiagnosisRequest) -> str:
@@ -167,16 +221,3 @@ def _targets(request: DiagnosisRequest) -> Iterable[str]:
         yield from request.incident.resource.services
     for fact in facts_of(request.evidence).items:
         yield from fact.labels.values()
-
-
-def _declared_target(suspected_cause: str, request: DiagnosisRequest) -> str | None:
-    """What the cause's own signature points at, where the model left it out: remedies need it."""
-    cause, resource = request.kind.cause(suspected_cause), request.incident.resource
-    if cause is None or resource is None:
-        return None
-    try:
-        match = cause.signature(facts_of(request.evidence), resource)
-    except Exception:  # a kind may be a third party's; without a target the plan is checked all the same
-        logger.exception("the signature of %s/%s raised", request.kind.name, cause.name)
-        return None
-    return match.target if match else None

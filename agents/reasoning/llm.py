@@ -6,25 +6,27 @@ It gives answers that hold or raises ReasonerFailed: whoever uses it puts `fallb
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from agents.reasoning.answers import diagnosis_answer, plan_answer, schema_of, to_diagnosis, to_plan
+from agents.reasoning.answers import asking_answer, asks_in, diagnosis_answer, schema_of, to_asks, to_diagnosis, tool_of
 from agents.reasoning.budget import Budget
 from agents.reasoning.failures import ReasonerFailed
-from agents.reasoning.render import Message, load_prompt, render_diagnosis, render_plan
+from agents.reasoning.plan_answers import plan_answer, to_plan
+from agents.reasoning.render import load_prompt, render_diagnosis, render_plan
 from agents.reasoning.runbook import nothing_to_plan
-from agents.reasoning.structured import Method, StructuredModel
-from graph.ports import DiagnosisRequest, PlanRequest
+from agents.reasoning.structured import Method, Question, StructuredModel
+from graph.ports import Asks, DiagnosisRequest, PlanRequest
 from graph.records import Diagnosis, Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "not-needed"
 """Servers of one's own seldom want a key, but the client insists on one."""
+
+MAX_REMEMBERED = 1_000
 
 T = TypeVar("T")
 
@@ -62,23 +64,35 @@ class LlmReasoner:
         self.budget = budget or Budget()
         self._model: StructuredModel | None = None
         self._building = asyncio.Lock()
+        self._began: OrderedDict[str, int] = OrderedDict()
+        """Tokens an incident had spent when its diagnosis began."""
 
     @property
     def method(self) -> Method | None:
         """The way of asking that is known to work with this server, or None."""
         return self._model.method if self._model else None
 
-    async def diagnose(self, request: DiagnosisRequest) -> Diagnosis:
-        """A diagnosis that names a declared cause and cites existing evidence."""
+    async def diagnose(self, request: DiagnosisRequest) -> Diagnosis | Asks:
+        """A diagnosis that names a declared cause and is proven by the evidence it cites; or what to look at first."""
         prompt = await asyncio.to_thread(load_prompt, "diagnose")
+        request = self._within_tokens(request)
         answer = diagnosis_answer(request.kind)
-        diagnosis = await self._ask(
-            request.incident.id,
+
+        def accept(data: dict[str, Any]) -> Diagnosis | Asks:
+            if request.tools and (asked := asks_in(data)):
+                return to_asks(asked, request)
+            return to_diagnosis(data, answer, request)
+
+        question = Question(
             render_diagnosis(request, prompt),
             schema_of(answer),
-            lambda data: to_diagnosis(data, answer, request),
+            accept,
+            tools=[tool_of(tool) for tool in request.tools],
+            accept_asks=lambda asked: to_asks(asked, request),
+            asking_schema=schema_of(asking_answer(answer, request.tools)) if request.tools else None,
         )
-        return diagnosis.model_copy(update={"author": self.name})
+        found = await self._ask(request.incident.id, question)
+        return found if isinstance(found, Asks) else found.model_copy(update={"author": self.name})
 
     async def plan(self, request: PlanRequest) -> Plan:
         """A plan of permitted actions with valid params. The model is not asked where there is nothing to plan."""
@@ -87,27 +101,27 @@ class LlmReasoner:
         if not request.actions:
             raise ReasonerFailed(f"kind {request.kind.name} permits no action")
         prompt = await asyncio.to_thread(load_prompt, "plan")
-        answer = plan_answer(request.actions)
-        plan = await self._ask(
-            request.incident.id,
-            render_plan(request, prompt),
-            schema_of(answer),
-            lambda data: to_plan(data, answer, request),
+        answer = plan_answer(request)
+        question = Question(
+            render_plan(request, prompt), schema_of(answer), lambda data: to_plan(data, answer, request)
         )
-        return plan.model_copy(update={"author": self.name})
+        return (await self._ask(request.incident.id, question)).model_copy(update={"author": self.name})
 
-    async def _ask(
-        self,
-        incident_id: str,
-        messages: list[Message],
-        schema: dict[str, Any],
-        accept: Callable[[dict[str, Any]], T],
-    ) -> T:
+    def _within_tokens(self, request: DiagnosisRequest) -> DiagnosisRequest:
+        """The request with what is left of its tokens; without tools where nothing is."""
+        incident_id, spent = request.incident.id, self.budget.spent(request.incident.id).tokens
+        if not request.inquiries:
+            self._began[incident_id] = spent
+            while len(self._began) > MAX_REMEMBERED:
+                self._began.popitem(last=False)
+        left = max(0, request.left.tokens - (spent - self._began.get(incident_id, 0)))
+        tools = request.tools if left and request.left.calls else ()
+        return replace(request, tools=tools, left=replace(request.left, tokens=left))
+
+    async def _ask(self, incident_id: str, question: Question[T]) -> T:
         model = await self._built()
         return await model.ask(
-            messages,
-            schema,
-            accept,
+            question,
             reserve=lambda: self.budget.reserve(incident_id),
             spent=lambda usage: self.budget.record(incident_id, usage),
         )

@@ -58,8 +58,8 @@ def render_diagnosis(request: DiagnosisRequest, prompt: Prompt) -> list[Message]
     kind = request.kind
     system = f"{prompt.body}\n\n{_vocabulary(kind)}"
     data = [_alerts(request.incident), _attempts(request.attempts), _evidence(request.evidence)]
-    human = [_about(request.incident), _fenced(data), "What is the suspected cause?"]
-    return [("system", system), ("human", "\n\n".join(human))]
+    human = [_about(request.incident), _fenced(data), _limits(request), "What is the suspected cause?"]
+    return [("system", system), ("human", "\n\n".join(part for part in human if part))]
 
 
 def render_plan(request: PlanRequest, prompt: Prompt) -> list[Message]:
@@ -87,8 +87,11 @@ def render_plan(request: PlanRequest, prompt: Prompt) -> list[Message]:
 
 
 def _vocabulary(kind: ResourceKind) -> str:
-    lines = [f"The resource is of kind {kind.name}: {kind.summary}.", "Declared causes:"]
-    lines += [f"- {cause.name} ({cause.issue_type}): {cause.summary}" for cause in kind.causes]
+    """The causes by issue type, a line each: the words are what a prompt costs."""
+    lines = [f"The resource is of kind {kind.name}: {kind.summary}.", "Declared causes, by what they show as:"]
+    for issue_type in dict.fromkeys(cause.issue_type for cause in kind.causes):
+        lines.append(f"{issue_type}:")
+        lines += [f"- {cause.name}: {cause.summary}" for cause in kind.causes if cause.issue_type == issue_type]
     return "\n".join(lines)
 
 
@@ -99,29 +102,40 @@ def _actions(actions: Sequence[ActionSpec]) -> str:
 
 
 def params_of(spec: ActionSpec) -> str:
-    """An action's params in a line, e.g. `unit: string, seconds?: integer (10..600)`; `?` marks optional ones."""
+    """An action's params in a line, e.g. `unit, seconds? 10..600, by nft|iptables`; `?` marks optional ones. Types that
+    go without saying are left out."""
     schema = spec.params.model_json_schema()
     required = schema.get("required", [])
     described = []
     for name, details in schema.get("properties", {}).items():
         mark = "" if name in required else "?"
-        described.append(f"{name}{mark}: {_type_of(details)}")
+        described.append(f"{name}{mark} {_values_of(details)}".rstrip())
     return ", ".join(described)
 
 
-def _type_of(details: dict[str, Any]) -> str:
+def _values_of(details: dict[str, Any]) -> str:
     if "enum" in details:
         return "|".join(map(str, details["enum"]))
     if "const" in details:
         return str(details["const"])
     if "anyOf" in details:
-        return "|".join(_type_of(option) for option in details["anyOf"])
-    words = str(details.get("type", "any"))
+        return "|".join(filter(None, (_values_of(option) for option in details["anyOf"])))
     low, high = details.get("minimum"), details.get("maximum")
-    return f"{words} ({low}..{high})" if low is not None and high is not None else words
+    return f"{low}..{high}" if low is not None and high is not None and high < 1_000_000 else ""
 
 
 # -- this incident's ----------------------------------------------------------------------------------
+
+
+def _limits(request: DiagnosisRequest) -> str:
+    """What may still be asked: told, so that it is spent on what matters."""
+    if not request.tools:
+        return "Nothing more can be asked: answer by what was seen." if request.inquiries else ""
+    left = request.left
+    return (
+        f"You may look first. Left: {left.calls} calls of tools, {left.seconds:.0f} s for their answers, {left.tokens} "
+        f"tokens of yours; an answer is cut to {left.bytes_per_result} bytes."
+    )
 
 
 def _about(incident: Incident) -> str:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from agents.reasoning.answers import InvalidAnswer
 from agents.reasoning.budget import Usage, usage_of
@@ -29,6 +29,8 @@ METHODS: tuple[Method, ...] = ("json_schema", "function_calling", "json")
 UNSUPPORTED = (400, 422, 501)
 """HTTP statuses by which servers refuse a response format or tools."""
 REASON_CHARS = 160
+ASK = "ask"
+"""The key under which an answer holds questions to tools: with it, nothing else need be there."""
 CUT_OFF = "the answer was cut off at the limit of output tokens: be much shorter"
 
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
@@ -37,13 +39,36 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. `data` is None where it holds no complete JSON object, and `problem` says why."""
+    """What came back. `data` is None where it holds no complete JSON object, and `problem` says why.
+
+    `asks` are calls of read-only tools, as (name, arguments).
+    """
 
     data: dict[str, Any] | None
     text: str
     problem: str = ""
     prose: bool = False
     """Not even an attempt at JSON: asking the same way again is pointless."""
+    asks: Sequence[tuple[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """What a model is asked: messages, the schema of the answer, and what takes the answer (or raises InvalidAnswer).
+
+    `tools` are in the wire format, and `accept_asks` takes (name, arguments) of those the model calls. Where tools of
+    its own can't be offered, `asking_schema` has them in the answer, and `accept` reads them there.
+    """
+
+    messages: Sequence[Message]
+    schema: dict[str, Any]
+    accept: Callable[[dict[str, Any]], T]
+    tools: Sequence[dict[str, Any]] = ()
+    accept_asks: Callable[[Sequence[tuple[str, Any]]], T] | None = None
+    asking_schema: dict[str, Any] | None = None
+
+    def schema_for(self, method: Method) -> dict[str, Any]:
+        return self.schema if method == "function_calling" or not self.asking_schema else self.asking_schema
 
 
 class StructuredModel:
@@ -60,15 +85,8 @@ class StructuredModel:
         """What is known to work, or None before the first good answer."""
         return self._works
 
-    async def ask(
-        self,
-        messages: Sequence[Message],
-        schema: dict[str, Any],
-        accept: Callable[[dict[str, Any]], T],
-        reserve: Callable[[], None],
-        spent: Callable[[Usage], None],
-    ) -> T:
-        """The first answer that `accept` takes (it raises InvalidAnswer), after one repair attempt at most.
+    async def ask(self, question: Question[T], reserve: Callable[[], None], spent: Callable[[Usage], None]) -> T:
+        """The first answer that is accepted, after one repair attempt at most.
 
         `reserve` is called before each call and may raise; `spent` after each. Raises ReasonerFailed.
         """
@@ -78,15 +96,15 @@ class StructuredModel:
 
         async def call(method: Method, conversation: Sequence[Message]) -> Reply:
             reserve()
-            return await self._call(method, conversation, schema, spent)
+            return await self._call(method, conversation, question, spent)
 
         for method in methods:
             last = method == methods[-1]
             try:
-                reply = await call(method, messages)
+                reply = await call(method, question.messages)
                 if reply.prose and not last:
                     continue
-                answer = await self._accepted(reply, accept, lambda more, m=method: call(m, [*messages, *more]))
+                answer = await _accepted(reply, question, lambda more, m=method: call(m, [*question.messages, *more]))
             except MethodUnsupported as refused:
                 if last:
                     raise ReasonerFailed(str(refused)) from refused
@@ -95,44 +113,36 @@ class StructuredModel:
             return answer
         raise AssertionError("the last method returns or raises")
 
-    async def _accepted(self, reply: Reply, accept: Callable[[dict[str, Any]], T], again: Any) -> T:
-        """The accepted reply, else that of one more call which is told what was wrong."""
-        try:
-            return _accept(reply, accept)
-        except InvalidAnswer as first:
-            reply = await again(
-                [
-                    ("ai", shorten(reply.text, 2_000) or "(empty)"),
-                    ("human", f"That answer is invalid. {first}. Answer again, correctly and completely."),
-                ]
-            )
-        try:
-            return _accept(reply, accept)
-        except InvalidAnswer as second:
-            raise ReasonerFailed(clip(f"invalid answer, also after one repair: {second}", REASON_CHARS)) from second
-
     async def _call(
-        self, method: Method, messages: Sequence[Message], schema: dict[str, Any], spent: Callable[[Usage], None]
+        self, method: Method, messages: Sequence[Message], question: Question[T], spent: Callable[[Usage], None]
     ) -> Reply:
         """One call, its retries included, within the timeout. Raises ReasonerFailed, MethodUnsupported."""
+        schema = question.schema_for(method)
         if method == "json":
             messages = _asking_for_json(messages, schema)
         try:
             async with asyncio.timeout(self._timeout):
-                if method == "json":
-                    message: Any = await self._chat.ainvoke(list(messages))
-                else:
-                    runnable = self._chat.with_structured_output(schema, method=method, include_raw=True, strict=False)
-                    answered: Any = await runnable.ainvoke(list(messages))
-                    message = answered["raw"]
+                message = await self._sent(method, messages, question)
         except Exception as error:  # whatever the client, its parser or the server come up with: one reason to tell
             if (incomplete := _incomplete(error)) is not None:
                 reply, usage = incomplete
                 spent(usage)
                 return reply
             raise self._told(error, method) from error
-        spent(_usage(message, messages, schema))
-        return read(message, method, schema)
+        spent(_usage(message, messages, schema, question.tools if method == "function_calling" else ()))
+        return read(message, method, schema, [tool["function"]["name"] for tool in question.tools])
+
+    async def _sent(self, method: Method, messages: Sequence[Message], question: Question[T]) -> Any:
+        """The model's message. A server that can call functions gets the tools as such, beside that of the answer."""
+        schema = question.schema_for(method)
+        if method == "json":
+            return await self._chat.ainvoke(list(messages))
+        if method == "function_calling" and question.tools:
+            bound = self._chat.bind_tools([schema, *question.tools], tool_choice="any", strict=False)
+            return await bound.ainvoke(list(messages))
+        runnable = self._chat.with_structured_output(schema, method=method, include_raw=True, strict=False)
+        answered: Any = await runnable.ainvoke(list(messages))
+        return answered["raw"]
 
     def _told(self, error: Exception, method: Method) -> ReasonerFailed | MethodUnsupported:
         from openai import APIConnectionError, APIStatusError, APITimeoutError
@@ -150,8 +160,9 @@ class StructuredModel:
 # -- reading a reply ------------------------------------------------------------------------------------
 
 
-def read(message: AIMessage, method: Method, schema: dict[str, Any]) -> Reply:
-    """The JSON object in a message: the arguments of the schema's tool, else one in its text."""
+def read(message: AIMessage, method: Method, schema: dict[str, Any], tools: Sequence[str] = ()) -> Reply:
+    """The JSON object in a message: the arguments of the schema's tool, else calls of other tools, else one in its
+    text."""
     tool_name = schema["title"] if method == "function_calling" else None
     text = _text_of(message)
     if refusal := message.additional_kwargs.get("refusal"):
@@ -164,11 +175,16 @@ def read(message: AIMessage, method: Method, schema: dict[str, Any]) -> Reply:
     if message.invalid_tool_calls:
         broken = message.invalid_tool_calls[0].get("args") or ""
         return Reply(None, broken, "the arguments of the tool call are not valid JSON")
+    if asks := [(call["name"], call["args"]) for call in message.tool_calls if call["name"] in tools]:
+        return Reply(None, json.dumps(asks), asks=asks)
     if message.tool_calls:
         other = clip(message.tool_calls[0]["name"], 60)
-        return Reply(None, text, f"the tool {other!r} was called; there is only {tool_name!r}")
+        there = ", ".join(map(repr, filter(None, (tool_name, *tools))))
+        return Reply(None, text, f"the tool {other!r} was called; there is only {there}")
     required = schema.get("required", [])
     if (data := last_object(text, required)) is not None:
+        return Reply(data, text)
+    if ASK in schema.get("properties", {}) and (data := last_object(text, [ASK])) is not None:
         return Reply(data, text)
     if "{" in text:
         return Reply(None, text, f"the answer holds no complete JSON object with {', '.join(required)}")
@@ -209,10 +225,29 @@ def last_object(text: str, required: Sequence[str] = ()) -> dict[str, Any] | Non
     return found
 
 
-def _accept(reply: Reply, accept: Callable[[dict[str, Any]], T]) -> T:
+async def _accepted(reply: Reply, question: Question[T], again: Any) -> T:
+    """The accepted reply, else that of one more call which is told what was wrong."""
+    try:
+        return _accept(reply, question)
+    except InvalidAnswer as first:
+        reply = await again(
+            [
+                ("ai", shorten(reply.text, 2_000) or "(empty)"),
+                ("human", f"That answer is invalid. {first}. Answer again, correctly and completely."),
+            ]
+        )
+    try:
+        return _accept(reply, question)
+    except InvalidAnswer as second:
+        raise ReasonerFailed(clip(f"invalid answer, also after one repair: {second}", REASON_CHARS)) from second
+
+
+def _accept(reply: Reply, question: Question[T]) -> T:
+    if reply.asks and question.accept_asks is not None:
+        return question.accept_asks(reply.asks)
     if reply.data is None:
         raise InvalidAnswer(reply.problem)
-    return accept(reply.data)
+    return question.accept(reply.data)
 
 
 def _text_of(message: AIMessage) -> str:
@@ -232,11 +267,13 @@ def _asking_for_json(messages: Sequence[Message], schema: dict[str, Any]) -> lis
     ]
 
 
-def _usage(message: AIMessage, messages: Sequence[Message], schema: dict[str, Any]) -> Usage:
+def _usage(
+    message: AIMessage, messages: Sequence[Message], schema: dict[str, Any], tools: Sequence[dict[str, Any]]
+) -> Usage:
     reported = message.usage_metadata
     if reported is not None and reported["input_tokens"] + reported["output_tokens"] > 0:
         return usage_of((reported["input_tokens"], reported["output_tokens"]), "", "")
-    asked = "".join(text for _, text in messages) + json.dumps(schema)
+    asked = "".join(text for _, text in messages) + json.dumps([schema, *tools])
     return usage_of(None, asked, _text_of(message) + json.dumps(message.tool_calls, default=str))
 
 

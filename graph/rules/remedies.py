@@ -7,23 +7,25 @@ from graph.kind import Cause
 from graph.records import Plan, Resource
 
 
+def actions_of(cause: Cause | None, resource: Resource | None, target: str | None, facts: Facts) -> frozenset[str]:
+    """What the cause's remedies use: what they list, and what they make here, as a third party's may list nothing."""
+    used: set[str] = set()
+    for remedy in cause.remedies if cause else ():
+        used |= set(remedy.actions)
+        if resource is None:
+            continue
+        try:
+            used |= {step.action for step in remedy.steps(resource, target, facts)}
+        except Exception:  # a remedy whose steps can't be made speaks for no more than it lists
+            continue
+    return frozenset(used)
+
+
 def beyond_remedies(plan: Plan, cause: Cause | None, resource: Resource, target: str | None, facts: Facts) -> str:
     """The first step whose action no remedy of the cause uses, with the reason that is given for it; else empty."""
-    used = set() if cause is None else {action for remedy in cause.remedies for action in remedy.actions}
+    used = actions_of(cause, resource, target, facts)
     for step in plan.steps:
-        if step.action not in used and not (cause and _made_by(cause, step.action, resource, target, facts)):
+        if step.action not in used:
             named = cause.name if cause else "no declared cause"
             return f"{step.action} is no declared remedy of {named}: {step.why or 'no reason is given'}"
     return ""
-
-
-def _made_by(cause: Cause, action: str, resource: Resource, target: str | None, facts: Facts) -> bool:
-    """Whether a remedy makes a step of this action here: a third party's kind may not list what its remedies use."""
-    for remedy in cause.remedies:
-        try:
-            steps = remedy.steps(resource, target, facts)
-        except Exception:  # a remedy whose steps can't be made speaks for no action
-            continue
-        if any(step.action == action for step in steps):
-            return True
-    return False

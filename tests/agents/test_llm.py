@@ -36,7 +36,7 @@ GOOD: dict[str, Any] = {
     "summary": "web crashed",
     "confidence": 0.8,
     "evidence_ids": ["E1"],
-    "ruled_out": {"killed": "no kill was seen"},
+    "ruled_out": [{"cause": "killed", "evidence_id": "E1", "fact": 's.crashed{unit="web"}'}],
     "target": "web",
 }
 STEP = {"action": "restart_service", "params": {"unit": "web"}, "why": "E1 shows the crash", "expect": "web runs"}
@@ -68,7 +68,7 @@ async def test_a_server_with_json_schema_gives_a_diagnosis_in_one_call() -> None
     assert diagnosis.suspected_cause == "crashed"
     assert diagnosis.issue_type == "service_down"
     assert diagnosis.evidence_ids == ("E1",)
-    assert diagnosis.ruled_out == {"killed": "no kill was seen"}
+    assert diagnosis.ruled_out == {"killed": 'E1: s.crashed{unit="web"} = True'}
     assert diagnosis.author == "llm:tiny"
     [request] = server.requests
     schema = request["response_format"]["json_schema"]["schema"]
@@ -86,8 +86,10 @@ async def test_a_plan_offers_the_permitted_actions_only_and_keeps_the_models_par
     assert [(step.action, step.params) for step in plan.steps] == [("restart_service", {"unit": "web"})]
     assert plan.author == "llm:tiny"
     schema = server.requests[0]["response_format"]["json_schema"]["schema"]
-    offered = schema["$defs"]["StepAnswer"]["properties"]["action"]["enum"]
-    assert offered == ["restart_service", "soft_reboot", "clear_cache"]
+    typed, bare = schema["properties"]["steps"]["items"]["anyOf"]
+    assert typed["properties"]["action"]["const"] == "restart_service"
+    assert typed["properties"]["params"]["properties"]["unit"]["enum"] == ["web", "db"]
+    assert bare["properties"]["action"]["enum"] == ["soft_reboot", "clear_cache"]
 
 
 async def test_where_response_format_is_refused_function_calling_is_found_and_remembered() -> None:
@@ -232,9 +234,9 @@ async def test_a_bad_tool_call_is_repaired_once(bad: Reply, reason: str) -> None
 @pytest.mark.parametrize(
     ("steps", "reason"),
     [
-        ([STEP | {"params": {"unit": "web", "force": True}}], "steps[1] restart_service: params: force: Extra"),
-        ([STEP, STEP | {"params": {}}], "steps[2] restart_service: params: unit: Field required"),
-        ([STEP | {"action": "rm -rf /"}], "steps.0.action: Input should be 'restart_service'"),
+        ([STEP | {"params": {"unit": "web", "force": True}}], "steps.0.restart_service.params.force: Extra"),
+        ([STEP, STEP | {"params": {}}], "steps.1.restart_service.params.unit: Field required"),
+        ([STEP | {"action": "rm -rf /"}], "steps.0: Input tag 'rm -rf /' found"),
         ([STEP] * 20, "steps: List should have at most"),
     ],
 )

@@ -25,7 +25,7 @@ from graph.fakes import (
     FakeSource,
 )
 from graph.kind import ActionSpec, Cause, Match, Remedy, ResourceKind
-from graph.ports import Deps, HealSettings
+from graph.ports import Deps, HealSettings, Inquiries, Reasoner
 from graph.records import Alert, Incident, Observation, PlanStep, Policy, Resource, Risk, SshAccess
 
 HOLDER = "worker-1:1"
@@ -120,6 +120,9 @@ class Story:
         self.chronicle = FakeChronicle(self.journal)
         self.health = FakeHealth(self.rounds)
         self.fleet = FakeFleet()
+        self.archive = FakeArchive()
+        self.reasoner: Reasoner = FakeReasoner()
+        self.inquiries: Inquiries | None = None
         self.directives = FakeDirectives()
         self.sources: list[FakeSource] = [FakeSource("units", self.facts)]
         self.saver = InMemorySaver()
@@ -139,9 +142,10 @@ class Story:
     def deps(self) -> Deps:
         return Deps(
             kind=KIND,
-            reasoner=FakeReasoner(),
+            reasoner=self.reasoner,
             sources=self.sources,
-            archive=FakeArchive(),
+            archive=self.archive,
+            inquiries=self.inquiries,
             actions=self.actions,
             journal=self.journal,
             health=self.health,
