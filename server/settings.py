@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from graph.ports import HealSettings
+from graph.ports import HealSettings, InquiryLimits
 from graph.records import Resource
 from server.inventory import misfits
 from server.settings_errors import ConfigError, problems_of
@@ -51,11 +51,24 @@ class PrometheusSettings(Section):
         return _http_url(url).rstrip("/")
 
 
+class Investigate(Section):
+    """What a model may ask of read-only tools for one diagnosis; it is told these limits."""
+
+    calls: int = Field(default=6, ge=0, le=50)
+    tokens: int = Field(default=30_000, ge=0)
+    """Of the model, while it looks."""
+    seconds: float = Field(default=45.0, ge=0, le=600)
+    """For all answers of tools together."""
+    bytes_per_result: int = Field(default=1_500, ge=200, le=16_000)
+
+
 class LlmSettings(Section):
     """An OpenAI-compatible model. Without this block the runbook reasoner works alone."""
 
     model: str = Field(min_length=1)
     base_url: str | None = None
+    when: Literal["always", "unknown_only"] = "always"
+    """`unknown_only`: what the declared signatures settle is not asked."""
     structured_output: Literal["auto", "json_schema", "function_calling", "json"] = "auto"
     timeout_seconds: float = Field(default=30.0, gt=0, le=600)
     max_retries: int = Field(default=1, ge=0, le=5)
@@ -63,6 +76,7 @@ class LlmSettings(Section):
     max_output_tokens: int = Field(default=2000, ge=64)
     api_key: SecretStr | None = None
     """Better left to the variable OPENAI_API_KEY, which is taken where this is absent."""
+    investigate: Investigate = Investigate()
 
     @field_validator("base_url")
     @classmethod
@@ -197,7 +211,8 @@ class Settings(BaseSettings):
 
     @property
     def heal_settings(self) -> HealSettings:
-        return HealSettings(**self.healing.model_dump())
+        investigate = self.llm.investigate if self.llm else Investigate(calls=0)
+        return HealSettings(**self.healing.model_dump(), inquiries=InquiryLimits(**investigate.model_dump()))
 
     @property
     def server_url(self) -> str:

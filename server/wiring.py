@@ -19,6 +19,7 @@ from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.llm import LlmReasoner
 from agents.reasoning.llm import LlmSettings as ModelSettings
 from agents.reasoning.runbook import RunbookReasoner
+from agents.reasoning.when import UnknownOnly
 from graph.kind import ResourceKind
 from graph.ports import (
     Chronicle,
@@ -178,11 +179,13 @@ def make_reasoner(llm: LlmSettings | None) -> Reasoner:
     if llm is None:
         return runbook
     try:
-        model = ModelSettings(**llm.model_dump())
+        model = ModelSettings(**llm.model_dump(exclude={"when", "investigate"}))
     except ValidationError as error:
         said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise ConfigError("llm", [f"{said} (the variable OPENAI_API_KEY gives the key)"]) from error
-    return FallbackReasoner(LlmReasoner(model), runbook, deadline_seconds=REASONER_TIMEOUTS * llm.timeout_seconds)
+    deadline = REASONER_TIMEOUTS * llm.timeout_seconds
+    reasoner = FallbackReasoner(LlmReasoner(model), runbook, deadline_seconds=deadline)
+    return UnknownOnly(reasoner, runbook) if llm.when == "unknown_only" else reasoner
 
 
 def make_notifier(notify: NotifySettings | None) -> HttpNotifier | None:

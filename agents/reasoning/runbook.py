@@ -66,7 +66,7 @@ class RunbookReasoner:
         incident = request.incident
         if incident.resource is None:
             return _unknown(f"{incident.resource_kind}/{incident.resource_id} is not a declared resource", request)
-        candidates, broken = _rank(request.kind, facts_of(request.evidence), incident)
+        candidates, broken = rank(request.kind, facts_of(request.evidence), incident)
         if not candidates or candidates[0].match.score < THRESHOLD:
             return _nothing_fits(request, candidates, broken)
         return _suspect(request, candidates, broken)
@@ -121,7 +121,7 @@ def nothing_to_plan(request: PlanRequest) -> Plan | None:
 # -- diagnosing ----------------------------------------------------------------------------------------
 
 
-def _rank(kind: ResourceKind, facts: Facts, incident: Incident) -> tuple[list[Candidate], dict[str, str]]:
+def rank(kind: ResourceKind, facts: Facts, incident: Incident) -> tuple[list[Candidate], dict[str, str]]:
     """What some fact speaks for, best first (on a tie `no_fault`, then as declared); and signatures that raised."""
     resource = incident.resource
     assert resource is not None, "only placed incidents are ranked"
