@@ -17,7 +17,7 @@ from agents.reasoning.budget import Budget
 from agents.reasoning.failures import ReasonerFailed
 from agents.reasoning.plan_answers import plan_answer, to_plan
 from agents.reasoning.render import load_prompt, render_diagnosis, render_plan
-from agents.reasoning.runbook import nothing_to_plan
+from agents.reasoning.runbook import nothing_to_diagnose, nothing_to_plan
 from agents.reasoning.structured import Method, Question, StructuredModel
 from graph.ports import Asks, DiagnosisRequest, PlanRequest
 from graph.records import Diagnosis, Plan
@@ -74,6 +74,8 @@ class LlmReasoner:
 
     async def diagnose(self, request: DiagnosisRequest) -> Diagnosis | Asks:
         """A diagnosis that names a declared cause and is proven by the evidence it cites; or what to look at first."""
+        if (unplaced := nothing_to_diagnose(request)) is not None:
+            return unplaced
         prompt = await asyncio.to_thread(load_prompt, "diagnose")
         request = self._within_tokens(request)
         answer = diagnosis_answer(request.kind)

@@ -58,7 +58,7 @@ def render_diagnosis(request: DiagnosisRequest, prompt: Prompt) -> list[Message]
     kind = request.kind
     system = f"{prompt.body}\n\n{_vocabulary(kind)}"
     data = [_alerts(request.incident), _attempts(request.attempts), _evidence(request.evidence)]
-    human = [_about(request.incident), _fenced(data), _limits(request), "What is the suspected cause?"]
+    human = [_about(request.incident), fenced(data), _limits(request), "What is the suspected cause?"]
     return [("system", system), ("human", "\n\n".join(part for part in human if part))]
 
 
@@ -73,13 +73,11 @@ def render_plan(request: PlanRequest, prompt: Prompt) -> list[Message]:
         _evidence(_cited(request.evidence, diagnosis)),
     ]
     cause = request.kind.cause(diagnosis.suspected_cause)
-    human = [
-        _about(request.incident),
-        _remedies(cause, request.incident.resource, diagnosis.target, facts_of(request.evidence)) if cause else "",
-        _fenced(data),
-        _objections(request.objections),
-        "What is the plan?",
-    ]
+    if cause:
+        facts = facts_of(request.evidence)
+        data.append(_remedies(cause, request.incident.resource, diagnosis.target, facts))
+    data.append(_objections(request.objections))
+    human = [_about(request.incident), fenced(data), "What is the plan?"]
     return [("system", system), ("human", "\n\n".join(part for part in human if part))]
 
 
@@ -180,7 +178,7 @@ def _objections(objections: Sequence[str]) -> str:
 # -- data: written by others ---------------------------------------------------------------------------
 
 
-def _fenced(parts: Sequence[str]) -> str:
+def fenced(parts: Sequence[str]) -> str:
     """Between lines that nobody who wrote the data could know."""
     code = secrets.token_hex(8)
     inside = "\n\n".join(part for part in parts if part)

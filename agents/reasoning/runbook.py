@@ -63,9 +63,9 @@ class RunbookReasoner:
 
     async def diagnose(self, request: DiagnosisRequest) -> Diagnosis:
         """The best explaining cause, `no_fault`, or `unknown` with what was and was not seen."""
+        if (unplaced := nothing_to_diagnose(request)) is not None:
+            return unplaced
         incident = request.incident
-        if incident.resource is None:
-            return _unknown(f"{incident.resource_kind}/{incident.resource_id} is not a declared resource", request)
         candidates, broken = rank(request.kind, facts_of(request.evidence), incident)
         if not candidates or candidates[0].match.score < THRESHOLD:
             return _nothing_fits(request, candidates, broken)
@@ -96,6 +96,14 @@ def issue_type_of(kind: ResourceKind, suspected_cause: str, incident: Incident) 
         return incident.issue_types[-1]
     cause = kind.cause(suspected_cause)
     return cause.issue_type if cause else "unknown"
+
+
+def nothing_to_diagnose(request: DiagnosisRequest) -> Diagnosis | None:
+    """`unknown` where the alert names no declared resource, whoever reasons; else None."""
+    incident = request.incident
+    if incident.resource is not None:
+        return None
+    return _unknown(f"{incident.resource_kind}/{incident.resource_id} is not a declared resource", request)
 
 
 def nothing_to_plan(request: PlanRequest) -> Plan | None:

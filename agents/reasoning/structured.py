@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from agents.reasoning.answers import InvalidAnswer
 from agents.reasoning.budget import Usage, usage_of
 from agents.reasoning.failures import MethodUnsupported, ReasonerFailed
-from agents.reasoning.render import Message
+from agents.reasoning.render import Message, fenced
 from agents.reasoning.text import clip, shorten
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ async def _accepted(reply: Reply, question: Question[T], again: Any) -> T:
         reply = await again(
             [
                 ("ai", shorten(reply.text, 2_000) or "(empty)"),
-                ("human", f"That answer is invalid. {first}. Answer again, correctly and completely."),
+                ("human", f"That answer is invalid:\n{fenced([str(first)])}\nAnswer again, correctly and completely."),
             ]
         )
     try:
