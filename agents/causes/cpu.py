@@ -206,6 +206,7 @@ CAUSES: tuple[Cause, ...] = (
         "high_cpu",
         runaway_service,
         (RESTART_SERVICE,),
+        human_must="find out what it spins on: it does so again after a restart",
     ),
     Cause(
         "legitimate_load",

@@ -60,6 +60,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             replication_stopped,
             (START,),
+            human_must="find out who or what stops replication on it",
         ),
         Cause(
             "applier_blocked",
@@ -75,6 +76,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             source_settings_broken,
             (REPOINT,),
+            human_must="set its source by hand: setting the declared one did not help",
         ),
         Cause(
             "source_forgotten",
@@ -82,6 +84,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             source_forgotten,
             (REPOINT,),
+            human_must="set its source by hand: setting the declared one did not help",
         ),
         Cause(
             "database_access_refused",
@@ -103,6 +106,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             receiver_stalled,
             (RESTART,),
+            human_must="look at the link to its source: a new connection gets nothing either",
         ),
         Cause(
             "applier_failed",
@@ -156,6 +160,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "connection_timeout",
             sessions_idle,
             (END_IDLE,),
+            human_must="find the client that leaves its transactions open: its sessions come back",
         ),
     )
 )

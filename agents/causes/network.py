@@ -260,6 +260,7 @@ CAUSES: tuple[Cause, ...] = (
         "connection_timeout",
         not_accepting,
         (RESTART_SERVICE,),
+        human_must="find out why it takes no connections off its queue: a restart does not help",
     ),
     Cause(
         "cut_off_elsewhere",

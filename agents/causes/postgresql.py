@@ -130,7 +130,12 @@ CAUSES: tuple[Cause, ...] = tuple(
     _mine(cause)
     for cause in (
         Cause(
-            "replay_paused", "a replica's replay is paused", "replication_lag", following.replay_paused, (mends.RESUME,)
+            "replay_paused",
+            "a replica's replay is paused",
+            "replication_lag",
+            following.replay_paused,
+            (mends.RESUME,),
+            human_must="find out who or what pauses the replay",
         ),
         Cause(
             "receiver_stuck",
@@ -138,6 +143,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             following.receiver_stuck,
             (mends.RESTART_RECEIVER,),
+            human_must="look at the link to the primary: a new receiver gets nothing either",
         ),
         Cause(
             "settings_broken",
@@ -145,6 +151,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             following.settings_broken,
             (mends.RELOAD,),
+            human_must="set primary_conninfo by hand: setting the declared primary did not help",
         ),
         Cause(
             "replica_cut_off",
@@ -159,6 +166,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             following.replay_blocked,
             (mends.END_BLOCKER,),
+            human_must="find out what keeps on sending queries that block the replay, or turn on hot_standby_feedback",
         ),
         Cause(
             "slot_lost",
@@ -166,6 +174,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             following.slot_lost,
             (mends.RECREATE_SLOT,),
+            human_must="make the slot by hand, or have the replica rebuilt before the log it needs is gone",
         ),
         Cause(
             "wal_lost",
@@ -210,6 +219,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "connection_timeout",
             connections_exhausted,
             (END_IDLE,),
+            human_must="find the client that leaves its transactions open: its sessions come back",
         ),
         Cause(
             "connections_full",
@@ -224,6 +234,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "high_cpu",
             runaway_query,
             (mends.END_QUERY,),
+            human_must="find the client that sends the query: it comes back",
         ),
         Cause(
             "wal_retained",
@@ -239,6 +250,7 @@ CAUSES: tuple[Cause, ...] = tuple(
             "replication_lag",
             patroni_member_broken,
             (mends.PATRONI_RESTART, mends.PATRONI_REINITIALIZE),
+            human_must="look at Patroni's log on that member: neither a restart nor a fresh copy helped",
         ),
         Cause(
             "patroni_without_leader",

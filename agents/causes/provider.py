@@ -152,6 +152,7 @@ MANAGED: tuple[Cause, ...] = (
         "service_down",
         database_stuck,
         (REBOOT_DATABASE,),
+        human_must="turn to the provider: its reboot did not help",
     ),
     Cause(
         "managed_database_broken",

@@ -273,6 +273,7 @@ CAUSES: tuple[Cause, ...] = (
         "service_down",
         host_hung,
         (SOFT_REBOOT, FAIL_OVER, HARD_REBOOT),
+        human_must="look at its console and at the provider: it does not come back by being rebooted",
     ),
     Cause(
         "host_unreachable",
@@ -309,6 +310,7 @@ CAUSES: tuple[Cause, ...] = (
         "service_down",
         oom_killed,
         (RESTART_SERVICE,),
+        human_must="give the service more memory or find what takes it: it is killed again",
     ),
     Cause(
         "process_crashed",
@@ -316,6 +318,7 @@ CAUSES: tuple[Cause, ...] = (
         "service_down",
         process_crashed,
         (RESTART_SERVICE,),
+        human_must="find out from its log and core dump why it crashes: it does not stay up",
     ),
     Cause(
         "service_stopped",
@@ -323,6 +326,7 @@ CAUSES: tuple[Cause, ...] = (
         "service_down",
         service_stopped,
         (START_SERVICE,),
+        human_must="find out who or what stops it: it does not stay up",
     ),
     Cause(
         "service_hung",
@@ -330,5 +334,6 @@ CAUSES: tuple[Cause, ...] = (
         "service_down",
         service_hung,
         (RESTART_SERVICE,),
+        human_must="find out what it waits for: a restart does not help",
     ),
 )
