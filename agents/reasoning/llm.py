@@ -12,13 +12,16 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from agents.reasoning.account import IncidentAccount, Price
 from agents.reasoning.answers import asking_answer, asks_in, diagnosis_answer, schema_of, to_asks, to_diagnosis, tool_of
 from agents.reasoning.budget import Budget
 from agents.reasoning.failures import ReasonerFailed
+from agents.reasoning.ledger import Purpose
 from agents.reasoning.plan_answers import plan_answer, to_plan
-from agents.reasoning.render import load_prompt, render_diagnosis, render_plan
+from agents.reasoning.render import Prompt, load_prompt, render_diagnosis, render_plan
+from agents.reasoning.replies import Method
 from agents.reasoning.runbook import nothing_to_diagnose, nothing_to_plan
-from agents.reasoning.structured import Method, Question, StructuredModel
+from agents.reasoning.structured import Question, StructuredModel
 from graph.ports import Asks, DiagnosisRequest, PlanRequest
 from graph.records import Diagnosis, Plan
 
@@ -47,6 +50,7 @@ class LlmSettings(BaseModel):
     temperature: float | None = 0.0
     """None: the server's default, for models that take no other."""
     max_output_tokens: int = Field(default=2_000, ge=64)
+    price: Price | None = None
 
     @model_validator(mode="after")
     def _has_key(self) -> Self:
@@ -77,7 +81,7 @@ class LlmReasoner:
         if (unplaced := nothing_to_diagnose(request)) is not None:
             return unplaced
         prompt = await asyncio.to_thread(load_prompt, "diagnose")
-        request = self._within_tokens(request)
+        request = await self._within_tokens(request)
         answer = diagnosis_answer(request.kind)
 
         def accept(data: dict[str, Any]) -> Diagnosis | Asks:
@@ -93,7 +97,7 @@ class LlmReasoner:
             accept_asks=lambda asked: to_asks(asked, request),
             asking_schema=schema_of(asking_answer(answer, request.tools)) if request.tools else None,
         )
-        found = await self._ask(request.incident.id, question)
+        found = await self._ask(question, self._account(request.incident.id, "diagnose", len(request.attempts), prompt))
         return found if isinstance(found, Asks) else found.model_copy(update={"author": self.name})
 
     async def plan(self, request: PlanRequest) -> Plan:
@@ -107,26 +111,31 @@ class LlmReasoner:
         question = Question(
             render_plan(request, prompt), schema_of(answer), lambda data: to_plan(data, answer, request)
         )
-        return (await self._ask(request.incident.id, question)).model_copy(update={"author": self.name})
+        account = self._account(request.incident.id, "plan", len(request.attempts), prompt)
+        return (await self._ask(question, account)).model_copy(update={"author": self.name})
 
-    def _within_tokens(self, request: DiagnosisRequest) -> DiagnosisRequest:
+    async def _within_tokens(self, request: DiagnosisRequest) -> DiagnosisRequest:
         """The request with what is left of its tokens; without tools where nothing is."""
-        incident_id, spent = request.incident.id, self.budget.spent(request.incident.id).tokens
+        if not request.tools:
+            return request
+        incident_id = request.incident.id
+        spent = (await self.budget.ledger.spent(incident_id)).tokens
         if not request.inquiries:
             self._began[incident_id] = spent
             while len(self._began) > MAX_REMEMBERED:
                 self._began.popitem(last=False)
+        # after a restart all that was spent on the incident counts: rather too little is left than too much
         left = max(0, request.left.tokens - (spent - self._began.get(incident_id, 0)))
         tools = request.tools if left and request.left.calls else ()
         return replace(request, tools=tools, left=replace(request.left, tokens=left))
 
-    async def _ask(self, incident_id: str, question: Question[T]) -> T:
-        model = await self._built()
-        return await model.ask(
-            question,
-            reserve=lambda: self.budget.reserve(incident_id),
-            spent=lambda usage: self.budget.record(incident_id, usage),
-        )
+    def _account(self, incident_id: str, purpose: Purpose, attempts: int, prompt: Prompt) -> IncidentAccount:
+        named = f"{prompt.name}@{prompt.version}"
+        price = self.settings.price
+        return IncidentAccount(self.budget, incident_id, purpose, attempts + 1, self.settings.model, named, price)
+
+    async def _ask(self, question: Question[T], account: IncidentAccount) -> T:
+        return await (await self._built()).ask(question, account)
 
     async def _built(self) -> StructuredModel:
         """The client, made once and in a thread: importing langchain-openai takes seconds, and blocks."""

@@ -1,55 +1,33 @@
 """Structured answers from servers that differ in what they can do, over langchain-openai.
 
 `json_schema`, `function_calling` and plain JSON in text are tried in this order, and what worked is remembered.
-Langchain's parsed value is never used: for `json_schema` it completes cut-off JSON, so a plan could lose its last
-steps unseen. The raw message is read strictly instead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from agents.reasoning.answers import InvalidAnswer
-from agents.reasoning.budget import Usage, usage_of
 from agents.reasoning.failures import MethodUnsupported, ReasonerFailed
+from agents.reasoning.ledger import Status, Usage
 from agents.reasoning.render import Message, fenced
+from agents.reasoning.replies import REASON_CHARS, Method, Reply, incomplete, read, usage_in
 from agents.reasoning.text import clip, shorten
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage
     from langchain_openai import ChatOpenAI
 
-Method = Literal["json_schema", "function_calling", "json"]
 METHODS: tuple[Method, ...] = ("json_schema", "function_calling", "json")
 UNSUPPORTED = (400, 422, 501)
 """HTTP statuses by which servers refuse a response format or tools."""
-REASON_CHARS = 160
-ASK = "ask"
-"""The key under which an answer holds questions to tools: with it, nothing else need be there."""
-CUT_OFF = "the answer was cut off at the limit of output tokens: be much shorter"
 
-_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back. `data` is None where it holds no complete JSON object, and `problem` says why.
-
-    `asks` are calls of read-only tools, as (name, arguments).
-    """
-
-    data: dict[str, Any] | None
-    text: str
-    problem: str = ""
-    prose: bool = False
-    """Not even an attempt at JSON: asking the same way again is pointless."""
-    asks: Sequence[tuple[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +49,40 @@ class Question(Generic[T]):
         return self.schema if method == "function_calling" or not self.asking_schema else self.asking_schema
 
 
+@dataclass(frozen=True)
+class Tried(Generic[T]):
+    """One reply, and what was accepted of it; `problem` says why nothing was."""
+
+    reply: Reply
+    accepted: T | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Called:
+    """One call as it went, for the account."""
+
+    method: Method
+    messages: Sequence[Message]
+    answer: str
+    status: Status
+    problem: str
+    usage: Usage
+    seconds: float
+
+
+class Account(Protocol):
+    """On whose account a question goes: asked before each call, and told of each."""
+
+    async def check(self) -> None:
+        """Raises ReasonerFailed where another call must not be made."""
+
+    def under_way(self) -> AbstractContextManager[None]: ...
+
+    async def called(self, call: Called) -> None:
+        """Never raises: what a call came to must not be lost to its record."""
+
+
 class StructuredModel:
     """One chat model asked for JSON objects. `wanted` None: find out what the server supports."""
 
@@ -85,52 +97,84 @@ class StructuredModel:
         """What is known to work, or None before the first good answer."""
         return self._works
 
-    async def ask(self, question: Question[T], reserve: Callable[[], None], spent: Callable[[Usage], None]) -> T:
-        """The first answer that is accepted, after one repair attempt at most.
-
-        `reserve` is called before each call and may raise; `spent` after each. Raises ReasonerFailed.
-        """
+    async def ask(self, question: Question[T], account: Account) -> T:
+        """The first answer that is accepted, after one repair attempt at most. Raises ReasonerFailed."""
         methods = METHODS[METHODS.index(self._works) :] if self._works else METHODS
         if self._wanted:
             methods = (self._wanted,)
-
-        async def call(method: Method, conversation: Sequence[Message]) -> Reply:
-            reserve()
-            return await self._call(method, conversation, question, spent)
-
         for method in methods:
             last = method == methods[-1]
             try:
-                reply = await call(method, question.messages)
-                if reply.prose and not last:
+                tried = await self._try(method, question.messages, question, account)
+                if tried.reply.prose and not last:
                     continue
-                answer = await _accepted(reply, question, lambda more, m=method: call(m, [*question.messages, *more]))
+                if tried.problem:
+                    tried = await self._repaired(method, question, account, tried)
             except MethodUnsupported as refused:
                 if last:
                     raise ReasonerFailed(str(refused)) from refused
                 continue
             self._works = method
-            return answer
+            return cast(T, tried.accepted)
         raise AssertionError("the last method returns or raises")
 
-    async def _call(
-        self, method: Method, messages: Sequence[Message], question: Question[T], spent: Callable[[Usage], None]
-    ) -> Reply:
+    async def _repaired(self, method: Method, question: Question[T], account: Account, first: Tried[T]) -> Tried[T]:
+        """One more call, which is told what was wrong. Raises ReasonerFailed where it is no better."""
+        reasons = fenced([first.problem])
+        more = [
+            ("ai", shorten(first.reply.text, 2_000) or "(empty)"),
+            ("human", f"That answer is invalid:\n{reasons}\nAnswer again, correctly and completely."),
+        ]
+        second = await self._try(method, [*question.messages, *more], question, account)
+        if second.problem:
+            raise ReasonerFailed(clip(f"invalid answer, also after one repair: {second.problem}", REASON_CHARS))
+        return second
+
+    async def _try(
+        self, method: Method, messages: Sequence[Message], question: Question[T], account: Account
+    ) -> Tried[T]:
+        """One call and whether its answer is accepted, on the account whatever comes of it. Raises ReasonerFailed,
+        MethodUnsupported."""
+        await account.check()
+        if method == "json":
+            messages = _asking_for_json(messages, question.schema_for(method))
+        began = time.monotonic()
+
+        async def called(status: Status, problem: str, answer: str = "", usage: Usage | None = None) -> None:
+            took = time.monotonic() - began
+            await account.called(Called(method, messages, answer, status, problem, usage or Usage(), took))
+
+        try:
+            with account.under_way():
+                reply, usage = await self._call(method, messages, question)
+        except (ReasonerFailed, MethodUnsupported) as error:
+            await called("failed", str(error))
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(called("failed", "cancelled before it was answered"))
+            raise
+        try:
+            accepted = _accept(reply, question)
+        except InvalidAnswer as error:
+            await called("invalid", str(error), reply.text, usage)
+            return Tried(reply, None, str(error))
+        await called("answered", "", reply.text, usage)
+        return Tried(reply, accepted)
+
+    async def _call(self, method: Method, messages: Sequence[Message], question: Question[T]) -> tuple[Reply, Usage]:
         """One call, its retries included, within the timeout. Raises ReasonerFailed, MethodUnsupported."""
         schema = question.schema_for(method)
-        if method == "json":
-            messages = _asking_for_json(messages, schema)
         try:
             async with asyncio.timeout(self._timeout):
                 message = await self._sent(method, messages, question)
         except Exception as error:  # whatever the client, its parser or the server come up with: one reason to tell
-            if (incomplete := _incomplete(error)) is not None:
-                reply, usage = incomplete
-                spent(usage)
-                return reply
+            if (cut := incomplete(error)) is not None:
+                return cut
             raise self._told(error, method) from error
-        spent(_usage(message, messages, schema, question.tools if method == "function_calling" else ()))
-        return read(message, method, schema, [tool["function"]["name"] for tool in question.tools])
+        tools = question.tools if method == "function_calling" else ()
+        asked = "".join(text for _, text in messages) + json.dumps([schema, *tools])
+        names = [tool["function"]["name"] for tool in question.tools]
+        return read(message, method, schema, names), usage_in(message, asked)
 
     async def _sent(self, method: Method, messages: Sequence[Message], question: Question[T]) -> Any:
         """The model's message. A server that can call functions gets the tools as such, beside that of the answer."""
@@ -157,104 +201,12 @@ class StructuredModel:
         return ReasonerFailed(clip(f"unreadable answer to {method}: {type(error).__name__}: {error}", REASON_CHARS))
 
 
-# -- reading a reply ------------------------------------------------------------------------------------
-
-
-def read(message: AIMessage, method: Method, schema: dict[str, Any], tools: Sequence[str] = ()) -> Reply:
-    """The JSON object in a message: the arguments of the schema's tool, else calls of other tools, else one in its
-    text."""
-    tool_name = schema["title"] if method == "function_calling" else None
-    text = _text_of(message)
-    if refusal := message.additional_kwargs.get("refusal"):
-        return Reply(None, text, clip(f"the model refused: {refusal}", REASON_CHARS))
-    if message.response_metadata.get("finish_reason") == "length":
-        return Reply(None, text, CUT_OFF)
-    for call in message.tool_calls:
-        if call["name"] == tool_name:
-            return Reply(call["args"], json.dumps(call["args"]))
-    if message.invalid_tool_calls:
-        broken = message.invalid_tool_calls[0].get("args") or ""
-        return Reply(None, broken, "the arguments of the tool call are not valid JSON")
-    if asks := [(call["name"], call["args"]) for call in message.tool_calls if call["name"] in tools]:
-        return Reply(None, json.dumps(asks), asks=asks)
-    if message.tool_calls:
-        other = clip(message.tool_calls[0]["name"], 60)
-        there = ", ".join(map(repr, filter(None, (tool_name, *tools))))
-        return Reply(None, text, f"the tool {other!r} was called; there is only {there}")
-    required = schema.get("required", [])
-    if (data := last_object(text, required)) is not None:
-        return Reply(data, text)
-    if ASK in schema.get("properties", {}) and (data := last_object(text, [ASK])) is not None:
-        return Reply(data, text)
-    if "{" in text:
-        return Reply(None, text, f"the answer holds no complete JSON object with {', '.join(required)}")
-    return Reply(None, text, "the answer is prose; one JSON object is wanted", prose=True)
-
-
-def _incomplete(error: Exception) -> tuple[Reply, Usage] | None:
-    """For `json_schema` the client raises where the server says that it stopped early: an invalid answer like any."""
-    from openai import ContentFilterFinishReasonError, LengthFinishReasonError
-
-    if isinstance(error, ContentFilterFinishReasonError):
-        return Reply(None, "", "the server's content filter withheld the answer"), Usage(unreported_calls=1)
-    if not isinstance(error, LengthFinishReasonError):
-        return None
-    used = error.completion.usage
-    text = error.completion.choices[0].message.content or ""
-    reported = (used.prompt_tokens, used.completion_tokens) if used else None
-    return Reply(None, text, CUT_OFF), usage_of(reported, "", text)
-
-
-def last_object(text: str, required: Sequence[str] = ()) -> dict[str, Any] | None:
-    """The last complete JSON object that has these keys, or None: models think first and answer then.
-
-    The keys keep a part of a cut-off answer from passing for the whole.
-    """
-    text = _THOUGHTS.sub("", text)
-    decoder = json.JSONDecoder()
-    found: dict[str, Any] | None = None
-    position = text.find("{")
-    while position >= 0:
-        try:
-            value, end = decoder.raw_decode(text, position)
-        except (json.JSONDecodeError, RecursionError):
-            end = position + 1
-        else:
-            found = value if all(key in value for key in required) else found
-        position = text.find("{", end)
-    return found
-
-
-async def _accepted(reply: Reply, question: Question[T], again: Any) -> T:
-    """The accepted reply, else that of one more call which is told what was wrong."""
-    try:
-        return _accept(reply, question)
-    except InvalidAnswer as first:
-        reply = await again(
-            [
-                ("ai", shorten(reply.text, 2_000) or "(empty)"),
-                ("human", f"That answer is invalid:\n{fenced([str(first)])}\nAnswer again, correctly and completely."),
-            ]
-        )
-    try:
-        return _accept(reply, question)
-    except InvalidAnswer as second:
-        raise ReasonerFailed(clip(f"invalid answer, also after one repair: {second}", REASON_CHARS)) from second
-
-
 def _accept(reply: Reply, question: Question[T]) -> T:
     if reply.asks and question.accept_asks is not None:
         return question.accept_asks(reply.asks)
     if reply.data is None:
         raise InvalidAnswer(reply.problem)
     return question.accept(reply.data)
-
-
-def _text_of(message: AIMessage) -> str:
-    content = message.content
-    if isinstance(content, str):
-        return content
-    return "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in content)
 
 
 def _asking_for_json(messages: Sequence[Message], schema: dict[str, Any]) -> list[Message]:
@@ -265,16 +217,6 @@ def _asking_for_json(messages: Sequence[Message], schema: dict[str, Any]) -> lis
         (role, f"{system}\n\nAnswer with one JSON object only, no other text, by this JSON schema:\n{shape}"),
         *rest,
     ]
-
-
-def _usage(
-    message: AIMessage, messages: Sequence[Message], schema: dict[str, Any], tools: Sequence[dict[str, Any]]
-) -> Usage:
-    reported = message.usage_metadata
-    if reported is not None and reported["input_tokens"] + reported["output_tokens"] > 0:
-        return usage_of((reported["input_tokens"], reported["output_tokens"]), "", "")
-    asked = "".join(text for _, text in messages) + json.dumps([schema, *tools])
-    return usage_of(None, asked, _text_of(message) + json.dumps(message.tool_calls, default=str))
 
 
 def _detail(error: Any) -> str:

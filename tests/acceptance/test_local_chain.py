@@ -255,7 +255,7 @@ def test_a_model_diagnoses_and_plans_and_the_same_checks_hold(world: World) -> N
         "confidence": 0.9,
         "evidence_ids": ["E2"],
         "target": "shopd",
-        "ruled_out": {},
+        "ruled_out": [],
     }
     step = {"action": "start_service", "params": {"unit": "shopd"}, "why": "it is stopped", "expect": "it runs"}
     with serving(answer(diagnosis), answer({"summary": "start it", "steps": [step]})) as server:

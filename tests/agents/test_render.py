@@ -10,7 +10,7 @@ import pytest
 
 from agents import known_kinds
 from agents.reasoning.answers import diagnosis_answer, schema_of
-from agents.reasoning.budget import CHARS_PER_TOKEN
+from agents.reasoning.ledger import CHARS_PER_TOKEN
 from agents.reasoning.plan_answers import plan_answer
 from agents.reasoning.render import (
     EVIDENCE_CHARS,
