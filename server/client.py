@@ -72,6 +72,10 @@ class ServerClient:
         path = f"/api/incidents/{quote(reference, safe='')}/events"
         return self._call("GET", path, params=query, timeout=wait_seconds + TIMEOUT_SECONDS)
 
+    def model_calls(self, reference: str) -> dict[str, Any]:
+        """What models were asked for an incident: `{"calls": […]}`."""
+        return self._call("GET", f"/api/incidents/{quote(reference, safe='')}/model-calls")
+
     def decide(self, reference: str, decision: Mapping[str, Any]) -> dict[str, Any]:
         return self._call("POST", f"/api/incidents/{quote(reference, safe='')}/decision", json=dict(decision))
 

@@ -94,6 +94,11 @@ def incident_routes(services: Services, changes: Changes) -> APIRouter:
             raise ApiError(404, f"#{record['number']} has no whole answer {evidence_id!r:.60}", "evidence_id", remedy)
         return {"id": record["id"], "evidence_id": evidence_id, "raw": raw}
 
+    @router.get("/{reference}/model-calls", summary="What models were asked, and answered (redacted), oldest first")
+    async def model_calls(reference: str) -> dict[str, Any]:
+        incident_id = await _id(services, reference)
+        return {"id": incident_id, "calls": await store.model_calls(incident_id)}
+
     _decisions(router, services)
     return router
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -73,6 +73,7 @@ class _Counted(Collector):
             action, _, status = key.rpartition("/")
             actions.add_metric([action, status], number)
         yield actions
+        yield from _of_models(self._counts.get("model_calls", ()))
         for name, text, value in (
             ("selfheal_approvals_waiting", "Plans that wait for a human.", self._counts.get("approvals_waiting", 0)),
             (
@@ -83,6 +84,26 @@ class _Counted(Collector):
             ("selfheal_paused", "1 while all repairs are paused.", int(self._paused)),
         ):
             yield GaugeMetricFamily(name, text, value=value)
+
+
+def _of_models(counts: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    """What models were asked, and what it cost."""
+    calls = CounterMetricFamily("selfheal_model_calls", "Calls of models.", labels=["model", "purpose", "status"])
+    tokens = CounterMetricFamily("selfheal_model_tokens", "Tokens of models.", labels=["model", "direction"])
+    seconds = CounterMetricFamily("selfheal_model_seconds", "Seconds spent waiting for models.", labels=["model"])
+    cost = CounterMetricFamily("selfheal_model_cost_usd", "Estimated cost of priced calls.", labels=["model"])
+    totals: dict[str, dict[str, float]] = {}
+    for row in counts:
+        calls.add_metric([row["model"], row["purpose"], row["status"]], row["calls"])
+        total = totals.setdefault(row["model"], defaultdict(float))
+        for name in ("input_tokens", "output_tokens", "seconds", "cost_usd"):
+            total[name] += row[name] or 0
+    for model, total in totals.items():
+        tokens.add_metric([model, "input"], total["input_tokens"])
+        tokens.add_metric([model, "output"], total["output_tokens"])
+        seconds.add_metric([model], total["seconds"])
+        cost.add_metric([model], total["cost_usd"])
+    yield from (calls, tokens, seconds, cost)
 
 
 class NodeTimer:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from graph.ports import HealSettings, InquiryLimits
 from graph.records import Resource
 from server.inventory import misfits
+from server.model_settings import Investigate
+from server.model_settings import LlmSettings as LlmSettings
+from server.section import Section, http_url
 from server.settings_errors import ConfigError, problems_of
 from server.yaml_file import read_yaml
 
@@ -26,12 +28,6 @@ PREFIX = "SELFHEAL_"
 MEBIBYTE = 1024 * 1024
 OWN_VARIABLES = frozenset({CONFIG_VARIABLE, "SELFHEAL_SERVER", "SELFHEAL_STUDIO_EXECUTE"})
 """Variables of ours that are no settings."""
-
-
-class Section(BaseModel):
-    """One block of the file: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Listen(Section):
@@ -48,40 +44,7 @@ class PrometheusSettings(Section):
     @field_validator("url")
     @classmethod
     def _is_url(cls, url: str) -> str:
-        return _http_url(url).rstrip("/")
-
-
-class Investigate(Section):
-    """What a model may ask of read-only tools for one diagnosis; it is told these limits."""
-
-    calls: int = Field(default=6, ge=0, le=50)
-    tokens: int = Field(default=30_000, ge=0)
-    """Of the model, while it looks."""
-    seconds: float = Field(default=45.0, ge=0, le=600)
-    """For all answers of tools together."""
-    bytes_per_result: int = Field(default=1_500, ge=200, le=16_000)
-
-
-class LlmSettings(Section):
-    """An OpenAI-compatible model. Without this block the runbook reasoner works alone."""
-
-    model: str = Field(min_length=1)
-    base_url: str | None = None
-    when: Literal["always", "unknown_only"] = "always"
-    """`unknown_only`: what the declared signatures settle is not asked."""
-    structured_output: Literal["auto", "json_schema", "function_calling", "json"] = "auto"
-    timeout_seconds: float = Field(default=30.0, gt=0, le=600)
-    max_retries: int = Field(default=1, ge=0, le=5)
-    temperature: float | None = 0.0
-    max_output_tokens: int = Field(default=2000, ge=64)
-    api_key: SecretStr | None = None
-    """Better left to the variable OPENAI_API_KEY, which is taken where this is absent."""
-    investigate: Investigate = Investigate()
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_url(cls, url: str | None) -> str | None:
-        return None if url is None else _http_url(url)
+        return http_url(url).rstrip("/")
 
 
 class TokenFile(Section):
@@ -100,7 +63,7 @@ class NotifySettings(Section):
     @field_validator("url")
     @classmethod
     def _is_url(cls, url: str) -> str:
-        return _http_url(url)
+        return http_url(url)
 
 
 class Healing(Section):
@@ -289,10 +252,3 @@ def _reached(resource: Resource, absolute: Callable[[str], Path]) -> Resource:
 
 def _absolute_sqlite(url: str, absolute: Callable[[str], Path]) -> str:
     return f"sqlite:///{absolute(url.removeprefix('sqlite:///'))}"
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be a URL such as http://127.0.0.1:9090")
-    return url

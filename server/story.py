@@ -156,6 +156,7 @@ def _summary(record: Record) -> Table:
         ("How we know", _known(record)),
         ("What was done", _done(record)),
         ("Does it hold", _holds(record)),
+        ("The model", _model(record)),
         ("Now", _now(record)),
     ):
         found = list(lines)
@@ -194,6 +195,16 @@ def _done(record: Record) -> Iterator[Text]:
         if status not in ("succeeded", "pending") and action.get("output"):
             line.append(f": {plain(action['output'], 200)}")
         yield line
+
+
+def _model(record: Record) -> Iterator[Text]:
+    """`gpt-4.1: 3 calls, 4100 tokens in, 300 out, 5.20 s, ≈ $0.0110`."""
+    if not (asked := record.get("model")):
+        return
+    names = ", ".join(plain(name, 60) for name in asked["models"])
+    cost = f", ≈ ${asked['cost_usd']:.4f}" if asked["cost_usd"] is not None else ""
+    tokens = f"{asked['input_tokens']} tokens in, {asked['output_tokens']} out"
+    yield Text(f"{names}: {asked['calls']} calls, {tokens}, {duration(asked['seconds'])}{cost}", "dim")
 
 
 def _holds(record: Record) -> Iterator[Text]:

@@ -15,7 +15,9 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from agents.reasoning.budget import Budget, BudgetLimits
 from agents.reasoning.fallback import FallbackReasoner
+from agents.reasoning.ledger import Ledger
 from agents.reasoning.llm import LlmReasoner
 from agents.reasoning.llm import LlmSettings as ModelSettings
 from agents.reasoning.runbook import RunbookReasoner
@@ -65,8 +67,8 @@ class Told(Directives, Chronicle, Protocol):
     """Who is asked whether to stop, and told what was done: the store, or what stands before it."""
 
 
-class Remembered(History, CommandLog, Protocol):
-    """What has happened before, and where commands are put on record: the store."""
+class Remembered(History, CommandLog, Ledger, Protocol):
+    """What has happened before, and where commands and model calls are put on record: the store."""
 
 
 class SystemClock:
@@ -128,7 +130,7 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
             ),
             hosts=hosts,
             health=health,
-            reasoner=make_reasoner(settings.llm),
+            reasoner=make_reasoner(settings.llm, remembered),
             prometheus=prometheus,
             evidence=EvidenceContext(hosts, clock, health, prometheus, providers, remembered, inventory, databases),
             clock=clock,
@@ -173,18 +175,19 @@ def for_studio(settings: HealSettings, execute: bool, decider: str) -> HealSetti
     )
 
 
-def make_reasoner(llm: LlmSettings | None) -> Reasoner:
+def make_reasoner(llm: LlmSettings | None, ledger: Ledger | None = None) -> Reasoner:
     """The runbook alone, or a model with the runbook behind it. Raises ConfigError."""
     runbook = RunbookReasoner()
     if llm is None:
         return runbook
     try:
-        model = ModelSettings(**llm.model_dump(exclude={"when", "investigate"}))
+        model = ModelSettings(**llm.model_dump(exclude={"when", "investigate", "budget"}))
     except ValidationError as error:
         said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise ConfigError("llm", [f"{said} (the variable OPENAI_API_KEY gives the key)"]) from error
     deadline = REASONER_TIMEOUTS * llm.timeout_seconds
-    reasoner = FallbackReasoner(LlmReasoner(model), runbook, deadline_seconds=deadline)
+    budget = Budget(BudgetLimits(**llm.budget.model_dump()), ledger)
+    reasoner = FallbackReasoner(LlmReasoner(model, budget), runbook, deadline_seconds=deadline)
     return UnknownOnly(reasoner, runbook) if llm.when == "unknown_only" else reasoner
 
 

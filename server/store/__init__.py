@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from agents.legs import LegEnd
+from agents.reasoning.ledger import ModelCall, Spent
 from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, SentCommand, Started
 from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
-from server.store import accepting, commands, deciding, legs, notices, reading, sideeffects, takeover
+from server.store import accepting, commands, deciding, legs, model_calls, notices, reading, sideeffects, takeover
 from server.store.accepting import Accepted, Overloaded, Place
 from server.store.deciding import Conflict, NotFound
 from server.store.engine import Database, StoreBusy
@@ -287,6 +288,20 @@ class Store:
     async def sent(self, command: SentCommand) -> None:
         """Put a command on record, in the moment before it is sent."""
         await self._db.write(lambda c: commands.sent(c, command))
+
+    async def called(self, call: ModelCall) -> None:
+        """Put a call of a model on record."""
+        await self._db.write(lambda c: model_calls.called(c, call))
+
+    async def spent(self, incident_id: str) -> Spent:
+        return await self._db.read(lambda c: model_calls.spent(c, incident_id))
+
+    async def spent_since(self, at: datetime) -> Spent:
+        return await self._db.read(lambda c: model_calls.spent_since(c, at.timestamp()))
+
+    async def model_calls(self, incident_id: str) -> list[dict[str, Any]]:
+        """What models were asked for an incident, whole."""
+        return await self._db.read(lambda c: model_calls.of_incident(c, incident_id))
 
     async def approved(self, incident_id: str, approval: Approval) -> None:
         await self._db.write(lambda c: deciding.record_approval(c, incident_id, approval))

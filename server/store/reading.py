@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
+from server.store import model_calls
 from server.store.commands import commands_of
 from server.store.rows import incident_record, incident_row, iso, moment
 from server.store.schema import alerts, approvals, audit, incidents, journal, timeline
@@ -73,6 +74,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
         "actions": _actions(connection, row.id),
         "approvals": _approvals(connection, row.id),
         "commands": commands_of(connection, row.id),
+        "model": model_calls.summary(connection, row.id),
         "wake_at": iso(row.wake_at),
         "cancel_by": row.cancel_by,
         "times": (row.outcome or {}).get("times"),
@@ -173,6 +175,7 @@ def counts(connection: Connection, now: float) -> dict[str, Any]:
         "phases": {phase: number for phase, number in phases},
         "outcomes": {name: number for name, number in outcomes},
         "actions": {f"{action}/{name or 'started'}": number for action, name, number in actions},
+        "model_calls": model_calls.counts(connection),
         "approvals_waiting": waiting,
         "oldest_queued_seconds": max(now - oldest, 0.0) if oldest is not None else 0.0,
     }

@@ -128,6 +128,29 @@ commands = Table(
     UniqueConstraint("incident_id", "purpose", "step", "target", "digest"),
 )
 
+# Every call of a model: what was sent and answered (redacted), and what it cost.
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), nullable=False, index=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("purpose", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("prompt", String(100), nullable=False),
+    Column("method", String(20), nullable=False),
+    Column("messages", JSON, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("reported", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("cost_usd", Float),
+)
+
 journal = Table(
     "journal",
     metadata,

@@ -1,0 +1,115 @@
+"""The ledger of model calls in the store: what was sent, what came back, what it cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, func, select
+
+from agents.reasoning.ledger import ModelCall, Spent
+from server.store.rows import add, iso, stamp
+from server.store.schema import model_calls as calls
+
+
+def called(connection: Connection, call: ModelCall) -> None:
+    """Put a call on record."""
+    add(
+        connection,
+        calls,
+        incident_id=call.incident_id,
+        at=stamp(call.at),
+        purpose=call.purpose,
+        attempt=call.attempt,
+        model=call.model,
+        prompt=call.prompt,
+        method=call.method,
+        messages=[list(message) for message in call.messages],
+        answer=call.answer,
+        status=call.status,
+        problem=call.problem,
+        input_tokens=call.usage.input_tokens,
+        output_tokens=call.usage.output_tokens,
+        reported=int(call.usage.reported),
+        seconds=call.seconds,
+        cost_usd=call.cost_usd,
+    )
+
+
+def spent(connection: Connection, incident_id: str) -> Spent:
+    """What the calls of one incident have come to."""
+    return _sum(connection, calls.c.incident_id == incident_id)
+
+
+def spent_since(connection: Connection, at: float) -> Spent:
+    """What all calls since that time (seconds since the epoch) have come to."""
+    return _sum(connection, calls.c.at >= at)
+
+
+def of_incident(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
+    """The calls of one incident, oldest first, whole."""
+    rows = connection.execute(select(calls).where(calls.c.incident_id == incident_id).order_by(calls.c.id))
+    return [
+        {
+            "at": iso(row.at),
+            "purpose": row.purpose,
+            "attempt": row.attempt,
+            "model": row.model,
+            "prompt": row.prompt,
+            "method": row.method,
+            "messages": [{"role": role, "text": text} for role, text in row.messages],
+            "answer": row.answer,
+            "status": row.status,
+            "problem": row.problem,
+            "input_tokens": row.input_tokens,
+            "output_tokens": row.output_tokens,
+            "reported": bool(row.reported),
+            "seconds": row.seconds,
+            "cost_usd": row.cost_usd,
+        }
+        for row in rows
+    ]
+
+
+def summary(connection: Connection, incident_id: str) -> dict[str, Any] | None:
+    """What models were asked for an incident, in numbers; None where none was."""
+    total = spent(connection, incident_id)
+    if not total.calls:
+        return None
+    mine = calls.c.incident_id == incident_id
+    named = connection.execute(select(calls.c.model, calls.c.prompt).where(mine).order_by(calls.c.id)).all()
+    return {
+        "calls": total.calls,
+        "input_tokens": total.input_tokens,
+        "output_tokens": total.output_tokens,
+        "estimated_calls": total.estimated_calls,
+        "seconds": round(total.seconds, 3),
+        "cost_usd": total.cost_usd,
+        "models": list(dict.fromkeys(row.model for row in named)),
+        "prompts": list(dict.fromkeys(row.prompt for row in named)),
+    }
+
+
+def counts(connection: Connection) -> list[dict[str, Any]]:
+    """For metrics: calls, tokens, seconds and cost by model, purpose and status."""
+    by = (calls.c.model, calls.c.purpose, calls.c.status)
+    sums = {name: func.sum(calls.c[name]) for name in ("input_tokens", "output_tokens", "seconds", "cost_usd")}
+    rows = connection.execute(
+        select(*by, func.count().label("calls"), *(total.label(name) for name, total in sums.items())).group_by(*by)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def _sum(connection: Connection, which: ColumnElement[bool]) -> Spent:
+    row = connection.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(calls.c.input_tokens), 0),
+            func.coalesce(func.sum(calls.c.output_tokens), 0),
+            func.coalesce(func.sum(calls.c.seconds), 0.0),
+            func.sum(calls.c.cost_usd),
+            func.count(calls.c.cost_usd),
+            func.coalesce(func.sum(case((calls.c.reported == 0, 1), else_=0)), 0),
+        ).where(which)
+    ).one()
+    number, asked, answered, seconds, cost, priced, estimated = row
+    return Spent(number, int(asked), int(answered), float(seconds), cost if priced == number else None, int(estimated))
