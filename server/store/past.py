@@ -5,10 +5,12 @@ A row is written in the transaction that ends a heal, and again when the inciden
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
 
 from agents.reasoning.lore import Likeness, PastAttempt, PastIncident
@@ -17,6 +19,8 @@ from graph.records import Incident, Outcome
 from server.store.attempts import all_attempts, last_diagnosis
 from server.store.rows import attempts_of, moment, outcome_of, stamp, upsert
 from server.store.schema import alerts, incidents, past_heals
+
+log = logging.getLogger("selfheal.store")
 
 MAX_CAUSES = 5
 MAX_ALERTNAMES = 10
@@ -72,8 +76,11 @@ def catch_up(connection: Connection) -> None:
         select(incidents).where(ended).order_by(incidents.c.number.desc()).limit(MOST_TO_CATCH_UP)
     ).all()
     for row in rows:
-        if row.resource and (outcome := outcome_of(row)) is not None:
-            remember(connection, row, outcome, outcome.times.closed or moment(row.updated_at))
+        try:
+            if row.resource and (outcome := outcome_of(row)) is not None:
+                remember(connection, row, outcome, outcome.times.closed or moment(row.updated_at))
+        except ValidationError as error:  # an older release's record: no reason not to open the database
+            log.warning("nothing is learnt from incident #%s: %s", row.number, error.errors()[0]["msg"])
 
 
 def _tried(connection: Connection, row: Row[Any], outcome: Outcome, now: datetime) -> list[PastAttempt]:

@@ -184,6 +184,17 @@ async def test_a_database_from_before_there_was_a_past_learns_from_what_it_holds
     assert [one.held for item in found for one in item.attempts] == [True, True]
 
 
+async def test_a_record_that_cannot_be_read_any_more_does_not_keep_the_database_shut(world: World) -> None:
+    await healed(world)
+    await healed(world, cause="oom_killed")
+    await world.store._db.write(lambda c: c.execute(text("DROP TABLE past_heals")))
+    spoil = text('UPDATE incidents SET outcome = \'{"status": "unheard of"}\' WHERE number = 1')
+    await world.store._db.write(lambda c: c.execute(spoil))
+    await world.store.close()
+    world.store = world.open()
+    assert [item.number for item in await world.store.past(asking(), ())] == [2]
+
+
 async def test_an_unplaced_alert_leaves_no_past(world: World) -> None:
     await world.post(alert(resource_id="nobody"))
     await world.store.close()
@@ -255,9 +266,14 @@ async def test_every_search_takes_rows_and_order_from_an_index(world: World) -> 
                 lines += [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
         return lines
 
-    lines = await world.store._db.read(plans)
-    assert len(lines) == 5, "one step each: no sorting besides"
-    assert all(line.startswith("SEARCH past_heals USING INDEX past_of_") for line in lines), lines
+    both = "SEARCH past_heals USING INDEX past_of_resource_and_cause"
+    assert await world.store._db.read(plans) == [
+        f"{both} (resource_kind=? AND resource_id=? AND suspected_cause=?)",
+        f"{both} (resource_kind=? AND resource_id=? AND suspected_cause=?)",
+        "SEARCH past_heals USING INDEX past_of_resource (resource_kind=? AND resource_id=?)",
+        "SEARCH past_heals USING INDEX past_of_cause (resource_kind=? AND suspected_cause=?)",
+        "SEARCH past_heals USING INDEX past_of_cause (resource_kind=? AND suspected_cause=?)",
+    ]
 
 
 async def test_texts_without_end_are_cut_before_they_are_kept(world: World) -> None:
