@@ -15,9 +15,11 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from agents import known_kinds
 from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.llm import LlmReasoner
 from agents.reasoning.llm import LlmSettings as ModelSettings
+from agents.reasoning.lore import Lore
 from agents.reasoning.runbook import RunbookReasoner
 from graph.kind import ResourceKind
 from graph.ports import (
@@ -35,6 +37,8 @@ from graph.ports import (
 )
 from graph.records import Alert, Policy
 from server.auth import read_token
+from server.lore import Pasts, StoredLore
+from server.runbooks.shelf import Shelf
 from server.settings import LlmSettings, NotifySettings, Settings
 from server.settings_errors import ConfigError
 from tools.actions.action import ActionContext
@@ -64,7 +68,7 @@ class Told(Directives, Chronicle, Protocol):
     """Who is asked whether to stop, and told what was done: the store, or what stands before it."""
 
 
-class Remembered(History, CommandLog, Protocol):
+class Remembered(History, CommandLog, Pasts, Protocol):
     """What has happened before, and where commands are put on record: the store."""
 
 
@@ -127,7 +131,7 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
             ),
             hosts=hosts,
             health=health,
-            reasoner=make_reasoner(settings.llm),
+            reasoner=make_reasoner(settings.llm, make_lore(settings, remembered)),
             prometheus=prometheus,
             evidence=EvidenceContext(hosts, clock, health, prometheus, providers, remembered, inventory, databases),
             clock=clock,
@@ -172,7 +176,12 @@ def for_studio(settings: HealSettings, execute: bool, decider: str) -> HealSetti
     )
 
 
-def make_reasoner(llm: LlmSettings | None) -> Reasoner:
+def make_lore(settings: Settings, remembered: Pasts | None) -> Lore:
+    """Earlier incidents out of the store, and the operators' runbooks where a folder is set."""
+    return StoredLore(remembered, Shelf(settings.runbooks, known_kinds()) if settings.runbooks else None)
+
+
+def make_reasoner(llm: LlmSettings | None, lore: Lore | None = None) -> Reasoner:
     """The runbook alone, or a model with the runbook behind it. Raises ConfigError."""
     runbook = RunbookReasoner()
     if llm is None:
@@ -182,7 +191,8 @@ def make_reasoner(llm: LlmSettings | None) -> Reasoner:
     except ValidationError as error:
         said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise ConfigError("llm", [f"{said} (the variable OPENAI_API_KEY gives the key)"]) from error
-    return FallbackReasoner(LlmReasoner(model), runbook, deadline_seconds=REASONER_TIMEOUTS * llm.timeout_seconds)
+    first = LlmReasoner(model, lore=lore)
+    return FallbackReasoner(first, runbook, deadline_seconds=REASONER_TIMEOUTS * llm.timeout_seconds)
 
 
 def make_notifier(notify: NotifySettings | None) -> HttpNotifier | None:

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from agents.reasoning.answers import diagnosis_answer, plan_answer, schema_of, to_diagnosis, to_plan
 from agents.reasoning.budget import Budget
 from agents.reasoning.failures import ReasonerFailed
-from agents.reasoning.render import Message, load_prompt, render_diagnosis, render_plan
-from agents.reasoning.runbook import nothing_to_plan
+from agents.reasoning.lore import Lore, NoLore, learnt
+from agents.reasoning.render import Message, load_prompt, lore_part, render_diagnosis, render_plan
+from agents.reasoning.runbook import nothing_to_plan, suspects
 from agents.reasoning.structured import Method, StructuredModel
 from graph.ports import DiagnosisRequest, PlanRequest
 from graph.records import Diagnosis, Plan
@@ -56,10 +57,11 @@ class LlmSettings(BaseModel):
 class LlmReasoner:
     """Diagnoses and plans by asking a model. Raises ReasonerFailed; connects at the first question only."""
 
-    def __init__(self, settings: LlmSettings, budget: Budget | None = None) -> None:
+    def __init__(self, settings: LlmSettings, budget: Budget | None = None, lore: Lore | None = None) -> None:
         self.name = f"llm:{settings.model}"
         self.settings = settings
         self.budget = budget or Budget()
+        self._lore = lore or NoLore()
         self._model: StructuredModel | None = None
         self._building = asyncio.Lock()
 
@@ -72,9 +74,10 @@ class LlmReasoner:
         """A diagnosis that names a declared cause and cites existing evidence."""
         prompt = await asyncio.to_thread(load_prompt, "diagnose")
         answer = diagnosis_answer(request.kind)
+        lore = lore_part(*await learnt(self._lore, request.incident, suspects(request)))
         diagnosis = await self._ask(
             request.incident.id,
-            render_diagnosis(request, prompt),
+            render_diagnosis(request, prompt, lore),
             schema_of(answer),
             lambda data: to_diagnosis(data, answer, request),
         )
@@ -88,9 +91,10 @@ class LlmReasoner:
             raise ReasonerFailed(f"kind {request.kind.name} permits no action")
         prompt = await asyncio.to_thread(load_prompt, "plan")
         answer = plan_answer(request.actions)
+        lore = lore_part(*await learnt(self._lore, request.incident, (request.diagnosis.suspected_cause,)))
         plan = await self._ask(
             request.incident.id,
-            render_plan(request, prompt),
+            render_plan(request, prompt, lore),
             schema_of(answer),
             lambda data: to_plan(data, answer, request),
         )
