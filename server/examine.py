@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from agents import known_kinds
 from graph.ports import PermanentError, TemporaryError
 from graph.records import Resource
 from server.auth import read_token, token_warning
 from server.client import ServerClient
 from server.preflight import checked
+from server.runbooks.shelf import Shelf
 from server.settings import Settings, unknown_variables
 from server.settings_errors import ConfigError
 from server.wiring import Tools, open_tools
@@ -41,6 +43,8 @@ class Check:
 async def examine(settings: Settings) -> AsyncIterator[Check]:
     """Every check, those of the configuration first."""
     for check in (*_configuration(settings), *_tokens(settings), _database(settings), _model(settings)):
+        yield check
+    for check in await asyncio.to_thread(_runbooks, settings):
         yield check
     yield await asyncio.to_thread(_server, settings)
     async with open_tools(settings) as tools:
@@ -101,6 +105,18 @@ def _model(settings: Settings) -> Check:
         return Check("model", "fail", f"{settings.llm.model} at OpenAI needs a key", "set OPENAI_API_KEY")
     where = settings.llm.base_url or "OpenAI"
     return Check("model", "ok", f"{settings.llm.model} at {where}; not asked, as that may cost")
+
+
+def _runbooks(settings: Settings) -> list[Check]:
+    """Read as heals read them; one that can't be read is left out by them, and hinders nothing."""
+    if settings.runbooks is None:
+        return []
+    contents = Shelf(settings.runbooks, known_kinds()).read()
+    found = Check("runbooks", "ok", f"{len(contents.runbooks)} in {settings.runbooks}")
+    wrong = [
+        Check("runbooks", "fail", problem, "correct it: until then it is left out") for problem in contents.problems
+    ]
+    return [found, *wrong] if contents.runbooks or not wrong else wrong
 
 
 def _server(settings: Settings) -> Check:

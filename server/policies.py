@@ -5,7 +5,6 @@ A policy that names an issue type nobody knows would never apply, and the operat
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 
 from graph.records import Policy, PolicyList
 from graph.rules.classify import ISSUE_TYPES
-from server.settings_errors import ConfigError, path_text
+from server.settings_errors import ConfigError, known_instead, path_text
 
 
 def load_policies(
@@ -90,11 +89,13 @@ def _problems(index: int, entry: Any, kinds: Collection[str], actions: Collectio
         problems = [_problem(at, dict(item)) for item in error.errors(include_url=False)]
     kind = entry.get("resource_kind")
     if isinstance(kind, str) and kind not in kinds:
-        problems.append(f"{at}.resource_kind: unknown kind {kind!r}{_known(kind, kinds)}")
+        problems.append(f"{at}.resource_kind: unknown kind {kind!r}{known_instead(kind, kinds)}")
     allowed = entry.get("allow_destructive", [])
     for position, name in enumerate(allowed if isinstance(allowed, list) and actions is not None else []):
         if isinstance(name, str) and name not in (actions or ()):
-            problems.append(f"{at}.allow_destructive[{position}]: unknown action {name!r}{_known(name, actions or ())}")
+            problems.append(
+                f"{at}.allow_destructive[{position}]: unknown action {name!r}{known_instead(name, actions or ())}"
+            )
     return problems
 
 
@@ -105,15 +106,9 @@ def _problem(at: str, item: dict[str, Any]) -> str:
     if item["type"] == "missing":
         return f"{where}: missing: add it"
     if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_known(str(location[-1]), sorted(Policy.model_fields))}"
+        return f"{where}: unknown key{known_instead(str(location[-1]), sorted(Policy.model_fields))}"
     if location == ("issue_type",):
-        return f"{where}: unknown issue type {given!r:.60}{_known(str(given), ISSUE_TYPES)}"
+        return f"{where}: unknown issue type {given!r:.60}{known_instead(str(given), ISSUE_TYPES)}"
     if location == ("max_retries",) and isinstance(given, int) and not isinstance(given, bool) and given < 0:
         return f"{where}: must not be negative (given: {given}): 0 never acts, 1 tries once"
     return f"{where}: {str(item['msg']).removeprefix('Value error, ')} (given: {given!r:.60})"
-
-
-def _known(given: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.7)
-    hint = f", did you mean {close[0]!r}?" if close else ":"
-    return f"{hint} known are {', '.join(sorted(known)) or 'none'}"

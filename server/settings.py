@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     resources: tuple[Resource, ...] = ()
     policies: Path | tuple[Any, ...] = ()
     """The policies themselves, or the path of a JSON file with them; read by `server.policies`."""
+    runbooks: Path | None = None
+    """A folder of the operators' own runbooks; read by `server.runbooks`."""
     notify: NotifySettings | None = None
     healing: Healing = Healing()
     limits: Limits = Limits()
@@ -227,6 +229,8 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
     }
     if isinstance(settings.policies, Path):
         changes["policies"] = absolute(settings.policies)
+    if settings.runbooks is not None:
+        changes["runbooks"] = absolute(settings.runbooks)
     if settings.notify and settings.notify.token_file:
         changes["notify"] = settings.notify.model_copy(update={"token_file": absolute(settings.notify.token_file)})
     if settings.llm and settings.llm.api_key is None and (key := os.environ.get("OPENAI_API_KEY")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -30,6 +30,13 @@ def path_text(location: Sequence[int | str]) -> str:
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
     return text
+
+
+def known_instead(given: str, known: Collection[str]) -> str:
+    """What goes behind an unknown name: `, did you mean 'Instance'? known are Database, Instance`."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.7)
+    hint = f", did you mean {close[0]!r}?" if close else ":"
+    return f"{hint} known are {', '.join(sorted(known)) or 'none'}"
 
 
 def _problem(item: dict[str, Any], model: type[BaseModel]) -> str:

@@ -15,11 +15,13 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from agents import known_kinds
 from agents.reasoning.budget import Budget, BudgetLimits
 from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.ledger import Ledger
 from agents.reasoning.llm import LlmReasoner
 from agents.reasoning.llm import LlmSettings as ModelSettings
+from agents.reasoning.lore import Lore
 from agents.reasoning.runbook import RunbookReasoner
 from agents.reasoning.when import UnknownOnly
 from graph.kind import ResourceKind
@@ -38,6 +40,8 @@ from graph.ports import (
 )
 from graph.records import Alert, Policy
 from server.auth import read_token
+from server.lore import Pasts, StoredLore
+from server.runbooks.shelf import Shelf
 from server.settings import LlmSettings, NotifySettings, Settings
 from server.settings_errors import ConfigError
 from tools.actions.action import ActionContext
@@ -67,7 +71,7 @@ class Told(Directives, Chronicle, Protocol):
     """Who is asked whether to stop, and told what was done: the store, or what stands before it."""
 
 
-class Remembered(History, CommandLog, Ledger, Protocol):
+class Remembered(History, CommandLog, Ledger, Pasts, Protocol):
     """What has happened before, and where commands and model calls are put on record: the store."""
 
 
@@ -130,7 +134,7 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
             ),
             hosts=hosts,
             health=health,
-            reasoner=make_reasoner(settings.llm, remembered),
+            reasoner=make_reasoner(settings.llm, remembered, make_lore(settings, remembered)),
             prometheus=prometheus,
             evidence=EvidenceContext(hosts, clock, health, prometheus, providers, remembered, inventory, databases),
             clock=clock,
@@ -175,7 +179,12 @@ def for_studio(settings: HealSettings, execute: bool, decider: str) -> HealSetti
     )
 
 
-def make_reasoner(llm: LlmSettings | None, ledger: Ledger | None = None) -> Reasoner:
+def make_lore(settings: Settings, remembered: Pasts | None) -> Lore:
+    """Earlier incidents out of the store, and the operators' runbooks where a folder is set."""
+    return StoredLore(remembered, Shelf(settings.runbooks, known_kinds()) if settings.runbooks else None)
+
+
+def make_reasoner(llm: LlmSettings | None, ledger: Ledger | None = None, lore: Lore | None = None) -> Reasoner:
     """The runbook alone, or a model with the runbook behind it. Raises ConfigError."""
     runbook = RunbookReasoner()
     if llm is None:
@@ -187,7 +196,7 @@ def make_reasoner(llm: LlmSettings | None, ledger: Ledger | None = None) -> Reas
         raise ConfigError("llm", [f"{said} (the variable OPENAI_API_KEY gives the key)"]) from error
     deadline = REASONER_TIMEOUTS * llm.timeout_seconds
     budget = Budget(BudgetLimits(**llm.budget.model_dump()), ledger)
-    reasoner = FallbackReasoner(LlmReasoner(model, budget), runbook, deadline_seconds=deadline)
+    reasoner = FallbackReasoner(LlmReasoner(model, budget, lore), runbook, deadline_seconds=deadline)
     return UnknownOnly(reasoner, runbook) if llm.when == "unknown_only" else reasoner
 
 

@@ -26,6 +26,16 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _PlainLoader(_StrictLoader):
+    """That refuses aliases too."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", event.start_mark)
+        return super().compose_node(parent, index)
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in the file; an empty file is an empty mapping. Raises ConfigError with line and column."""
     try:
@@ -35,16 +45,24 @@ def read_yaml(file: Path) -> dict[str, Any]:
         raise ConfigError(str(file), [f"there is no such file: {remedy}"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(file), [f"cannot be read: {error}"]) from error
+    return parse_yaml(text, str(file))
+
+
+def parse_yaml(text: str, where: str, aliases: bool = True) -> dict[str, Any]:
+    """The mapping in the text. Without `aliases` none may stand in it: a few of them can stand for gigabytes.
+
+    Raises ConfigError with line and column.
+    """
     try:
-        content = yaml.load(text, Loader=_StrictLoader)
+        content = yaml.load(text, Loader=_StrictLoader if aliases else _PlainLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(str(file), [f"{where}{error.problem or error}"]) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(str(file), [f"is not YAML: {error}"]) from error
+        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(where, [f"{at}{error.problem or error}"]) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML lets through what int() and date() raise
+        raise ConfigError(where, [f"is not YAML: {error}"]) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError(str(file), [f"must hold keys and values, found a {type(content).__name__}"])
+        raise ConfigError(where, [f"must hold keys and values, found a {type(content).__name__}"])
     return {str(key): value for key, value in content.items()}

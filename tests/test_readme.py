@@ -13,6 +13,7 @@ import yaml
 from agents import known_kinds
 from evals.lab.monitoring import find_binary, has_binary
 from server.policies import parse_policies
+from server.runbooks.shelf import Shelf
 from server.settings import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +65,13 @@ def test_the_database_shown_loads_with_its_peer(tmp_path: Path) -> None:
     file.write_text(snippet("database.yaml"))
     replica, primary = load(file).resources
     assert replica.peer_keys == (primary.key,) and primary.database is not None
+
+
+def test_the_runbook_shown_is_one_that_can_be_read(tmp_path: Path) -> None:
+    [text] = blocks("markdown")
+    (tmp_path / "nginx.md").write_text(text)
+    contents = Shelf(tmp_path, known_kinds()).read()
+    assert contents.problems == () and contents.runbooks[0].title == "nginx of the shop"
 
 
 def test_the_policy_shown_is_understood() -> None:

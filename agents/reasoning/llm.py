@@ -17,10 +17,11 @@ from agents.reasoning.answers import asking_answer, asks_in, diagnosis_answer, s
 from agents.reasoning.budget import Budget
 from agents.reasoning.failures import ReasonerFailed
 from agents.reasoning.ledger import Purpose
+from agents.reasoning.lore import Lore, NoLore, learnt
 from agents.reasoning.plan_answers import plan_answer, to_plan
-from agents.reasoning.render import Prompt, load_prompt, render_diagnosis, render_plan
+from agents.reasoning.render import Prompt, load_prompt, lore_part, render_diagnosis, render_plan
 from agents.reasoning.replies import Method
-from agents.reasoning.runbook import nothing_to_diagnose, nothing_to_plan
+from agents.reasoning.runbook import nothing_to_diagnose, nothing_to_plan, suspects
 from agents.reasoning.structured import Question, StructuredModel
 from graph.ports import Asks, DiagnosisRequest, PlanRequest
 from graph.records import Diagnosis, Plan
@@ -62,10 +63,11 @@ class LlmSettings(BaseModel):
 class LlmReasoner:
     """Diagnoses and plans by asking a model. Raises ReasonerFailed; connects at the first question only."""
 
-    def __init__(self, settings: LlmSettings, budget: Budget | None = None) -> None:
+    def __init__(self, settings: LlmSettings, budget: Budget | None = None, lore: Lore | None = None) -> None:
         self.name = f"llm:{settings.model}"
         self.settings = settings
         self.budget = budget or Budget()
+        self._lore = lore or NoLore()
         self._model: StructuredModel | None = None
         self._building = asyncio.Lock()
         self._began: OrderedDict[str, int] = OrderedDict()
@@ -83,6 +85,7 @@ class LlmReasoner:
         prompt = await asyncio.to_thread(load_prompt, "diagnose")
         request = await self._within_tokens(request)
         answer = diagnosis_answer(request.kind)
+        lore = lore_part(*await learnt(self._lore, request.incident, suspects(request)))
 
         def accept(data: dict[str, Any]) -> Diagnosis | Asks:
             if request.tools and (asked := asks_in(data)):
@@ -90,7 +93,7 @@ class LlmReasoner:
             return to_diagnosis(data, answer, request)
 
         question = Question(
-            render_diagnosis(request, prompt),
+            render_diagnosis(request, prompt, lore),
             schema_of(answer),
             accept,
             tools=[tool_of(tool) for tool in request.tools],
@@ -108,8 +111,9 @@ class LlmReasoner:
             raise ReasonerFailed(f"kind {request.kind.name} permits no action")
         prompt = await asyncio.to_thread(load_prompt, "plan")
         answer = plan_answer(request)
+        lore = lore_part(*await learnt(self._lore, request.incident, (request.diagnosis.suspected_cause,)))
         question = Question(
-            render_plan(request, prompt), schema_of(answer), lambda data: to_plan(data, answer, request)
+            render_plan(request, prompt, lore), schema_of(answer), lambda data: to_plan(data, answer, request)
         )
         account = self._account(request.incident.id, "plan", len(request.attempts), prompt)
         return (await self._ask(question, account)).model_copy(update={"author": self.name})

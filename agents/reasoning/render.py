@@ -9,10 +9,12 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from agents.reasoning.lore import PastIncident, RunbookText, told
 from agents.reasoning.text import clean, clip, shorten
 from graph.facts import Facts
 from graph.kind import ActionSpec, Cause, ResourceKind
@@ -53,16 +55,16 @@ def load_prompt(name: str) -> Prompt:
     return Prompt(name, match["version"], match["body"].strip())
 
 
-def render_diagnosis(request: DiagnosisRequest, prompt: Prompt) -> list[Message]:
-    """The messages that ask for a diagnosis."""
+def render_diagnosis(request: DiagnosisRequest, prompt: Prompt, lore: str = "") -> list[Message]:
+    """The messages that ask for a diagnosis. `lore` is a `lore_part`."""
     kind = request.kind
     system = f"{prompt.body}\n\n{_vocabulary(kind)}"
-    data = [_alerts(request.incident), _attempts(request.attempts), _evidence(request.evidence)]
+    data = [_alerts(request.incident), _attempts(request.attempts), lore, _evidence(request.evidence)]
     human = [_about(request.incident), fenced(data), _limits(request), "What is the suspected cause?"]
     return [("system", system), ("human", "\n\n".join(part for part in human if part))]
 
 
-def render_plan(request: PlanRequest, prompt: Prompt) -> list[Message]:
+def render_plan(request: PlanRequest, prompt: Prompt, lore: str = "") -> list[Message]:
     """The messages that ask for a plan; the diagnosed cause's remedies come with their steps for this resource."""
     system = f"{prompt.body}\n\n{_actions(request.actions)}"
     diagnosis = request.diagnosis
@@ -70,6 +72,7 @@ def render_plan(request: PlanRequest, prompt: Prompt) -> list[Message]:
         _diagnosis(diagnosis),
         _alerts(request.incident),
         _attempts(request.attempts),
+        lore,
         _evidence(_cited(request.evidence, diagnosis)),
     ]
     cause = request.kind.cause(diagnosis.suspected_cause)
@@ -192,6 +195,18 @@ def _alerts(incident: Incident) -> str:
     ]
     more = len(incident.alerts) - len(shown)
     return "\n".join(["Alerts:", *shown, *([f"- and {more} earlier ones"] if more else [])])
+
+
+def lore_part(past: Sequence[PastIncident], runbooks: Sequence[RunbookText], now: datetime | None = None) -> str:
+    """Earlier incidents, a line each, and runbooks with why they are given. Data: to be fenced."""
+    parts = []
+    if past:
+        lines = [f"- {line}" for line in told(past, now)]
+        parts.append("\n".join(["Earlier incidents like this one, most like it first:", *lines]))
+    for runbook in runbooks:
+        head = f"Runbook of the operators, {clip(runbook.name, 120)}: {clip(runbook.title, 120)}"
+        parts.append(f"{head} (given because {clip(runbook.why_relevant, 300)}):\n{clean(runbook.text)}")
+    return "\n\n".join(parts)
 
 
 def _diagnosis(diagnosis: Diagnosis) -> str:

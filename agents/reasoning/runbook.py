@@ -126,6 +126,14 @@ def nothing_to_plan(request: PlanRequest) -> Plan | None:
     return Plan(steps=(), summary=clip(reason, SUMMARY_CHARS), author=AUTHOR)
 
 
+def suspects(request: DiagnosisRequest) -> tuple[str, ...]:
+    """The declared causes that some fact speaks for, best first."""
+    if request.incident.resource is None:
+        return ()
+    candidates, _ = rank(request.kind, facts_of(request.evidence), request.incident)
+    return tuple(candidate.name for candidate in candidates if candidate.name != NO_FAULT)
+
+
 # -- diagnosing ----------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +14,10 @@ from sqlalchemy import Connection, select
 
 from agents.legs import LegEnd
 from agents.reasoning.ledger import ModelCall, Spent
+from agents.reasoning.lore import PastIncident
 from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, SentCommand, Started
 from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
-from server.store import accepting, commands, deciding, legs, model_calls, notices, reading, sideeffects, takeover
+from server.store import accepting, commands, deciding, legs, model_calls, notices, past, reading, sideeffects, takeover
 from server.store.accepting import Accepted, Overloaded, Place
 from server.store.deciding import Conflict, NotFound
 from server.store.engine import Database, StoreBusy
@@ -127,6 +128,10 @@ class Store:
 
     async def recent(self, resource_key: str, limit: int = 5) -> list[str]:
         return await self._db.read(lambda c: reading.recent(c, resource_key, limit))
+
+    async def past(self, incident: Incident, causes: Sequence[str], limit: int = 5) -> list[PastIncident]:
+        """Ended incidents like this one, most like it first (see `agents.reasoning.lore.Lore`)."""
+        return await self._db.read(lambda c: past.like(c, incident, causes, limit))
 
     async def under_way(self, resource_key: str) -> str | None:
         return await self._db.read(lambda c: reading.under_way(c, resource_key))

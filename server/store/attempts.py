@@ -6,6 +6,7 @@ results for its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,7 +28,7 @@ def all_attempts(connection: Connection, row: Row[Any], now: datetime) -> tuple[
         return closed
     unclosed = Attempt(
         number=max(item.attempt for item in found),
-        suspected_cause=_suspected(connection, row.id),
+        suspected_cause=str(last_diagnosis(connection, row.id).get("suspected_cause", "")),
         plan_fingerprint=found[-1].plan_fingerprint,
         actions=tuple(item.action for item in found if not item.undo),
         acted=True,
@@ -48,11 +49,11 @@ def _why(row: Row[Any]) -> str:
     return f"ended {outcome.status}: {outcome.reason}"[:300]
 
 
-def _suspected(connection: Connection, incident_id: str) -> str:
-    """What was last suspected, as it was told."""
+def last_diagnosis(connection: Connection, incident_id: str) -> Mapping[str, Any]:
+    """What was last suspected, as it was told; empty where nothing was."""
     records = connection.execute(
         select(timeline.c.records)
         .where(timeline.c.incident_id == incident_id, timeline.c.node == "diagnose")
         .order_by(timeline.c.at.desc())
     ).scalars()
-    return next((str(told["diagnosis"]["suspected_cause"]) for told in records if told.get("diagnosis")), "")
+    return next((told["diagnosis"] for told in records if told.get("diagnosis")), {})

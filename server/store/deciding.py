@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from graph.records import Approval, Plan
+from server.store import past
 from server.store.attempts import all_attempts
 from server.store.rows import add, change, incident_row, iso, moment, stamp, tell, upsert
 from server.store.schema import StoreError, approvals, audit, incidents, journal, leases, switches, timeline
@@ -155,6 +156,7 @@ def reopen(connection: Connection, row: Row[Any], now: datetime, *, forgive: boo
     remembered = [attempt.model_dump(mode="json") for attempt in attempts]
     cleared = {"outcome": None, "cancel_by": None, "withdrawn": 0, "failures": 0, "recheck": 0, "wake_at": None}
     change(connection, row.id, phase="queued", fresh=1, updated_at=stamp(now), attempts=remembered, **cleared)
+    past.reopened(connection, row.id)
 
 
 def close(connection: Connection, incident_id: str, by: str, comment: str, now: datetime) -> None:
@@ -163,6 +165,7 @@ def close(connection: Connection, incident_id: str, by: str, comment: str, now: 
     if row.phase not in ("escalated", "declined"):
         raise Conflict(f"#{row.number} is {row.phase}: cancel it first, or let it end")
     change(connection, row.id, phase="closed", updated_at=stamp(now))
+    past.closed(connection, row.id, comment)
     connection.execute(leases.delete().where(leases.c.incident_id == row.id))
     tell(connection, row.id, "closed", now, f"closed{f': {comment}' if comment else ''}", author=by)
     _audit(connection, by, "close", row.id, now, comment=comment)

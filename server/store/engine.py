@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from server.store.past import catch_up
 from server.store.schema import StoreError, prepare, sqlite_pragmas
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Database:
         try:
             with engine.begin() as connection:
                 prepare(connection)
+                catch_up(connection)
         except OperationalError as error:
             raise StoreError(f"database {url} can't be opened: {error.orig}") from error
         return cls(engine)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, and_, func, null, or_, select, update
 
 from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.records import Attempt, Incident, Outcome, Times
+from server.store import past
 from server.store.attempts import all_attempts
 from server.store.notices import notice
 from server.store.rows import (
@@ -168,6 +169,7 @@ def finish(connection: Connection, row: Row[Any], outcome: Outcome, now: datetim
         wait_reason=None,
         recheck=int(not keeps and _news_since(connection, row)),
     )
+    past.remember(connection, row, outcome, now)
     connection.execute(
         update(approvals)
         .where(approvals.c.incident_id == row.id, approvals.c.state == "waiting")

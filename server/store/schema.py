@@ -172,6 +172,29 @@ journal = Table(
 )
 Index("recent_actions", journal.c.resource, journal.c.started_at)
 
+# How heals ended, in columns of their own: what a later heal of the same kind learns from. One row an incident.
+past_heals = Table(
+    "past_heals",
+    metadata,
+    Column("incident_id", String(36), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("resource_kind", String(200), nullable=False),
+    Column("resource_id", String(3000), nullable=False),
+    Column("suspected_cause", String(200), nullable=False),
+    Column("target", Text),
+    Column("alertnames", JSON, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("rule", String(100), nullable=False),
+    Column("attempts", JSON, nullable=False),
+    Column("reopened", Integer, nullable=False, default=0),
+    Column("comment", Text, nullable=False, default=""),
+    Column("closed_at", Float, nullable=False),
+)
+_of_resource = (past_heals.c.resource_kind, past_heals.c.resource_id)
+Index("past_of_resource", *_of_resource, past_heals.c.closed_at)
+Index("past_of_resource_and_cause", *_of_resource, past_heals.c.suspected_cause, past_heals.c.closed_at)
+Index("past_of_cause", past_heals.c.resource_kind, past_heals.c.suspected_cause, past_heals.c.closed_at)
+
 approvals = Table(
     "approvals",
     metadata,

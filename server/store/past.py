@@ -1,0 +1,169 @@
+"""How heals ended, kept so that the next one of the same resource or cause finds it by an index.
+
+A row is written in the transaction that ends a heal, and again when the incident was taken up anew and ended once more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
+
+from agents.reasoning.lore import Likeness, PastAttempt, PastIncident
+from graph.kind import NO_FAULT
+from graph.records import Incident, Outcome
+from server.store.attempts import all_attempts, last_diagnosis
+from server.store.rows import attempts_of, moment, outcome_of, stamp, upsert
+from server.store.schema import alerts, incidents, past_heals
+
+log = logging.getLogger("selfheal.store")
+
+MAX_CAUSES = 5
+MAX_ALERTNAMES = 10
+REASON_CHARS = 300
+MOST_TO_CATCH_UP = 2_000
+
+# -- writing ------------------------------------------------------------------------------------------------
+
+
+def remember(connection: Connection, row: Row[Any], outcome: Outcome, now: datetime) -> None:
+    """Write how a heal ended. `row` is the incident's as it was before."""
+    tried = _tried(connection, row, outcome, now)
+    cause, target = _what(connection, row, tried)
+    values = {
+        "incident_id": row.id,
+        "number": row.number,
+        "resource_kind": row.resource_kind,
+        "resource_id": row.resource_id,
+        "suspected_cause": cause[:200],
+        "target": target,
+        "alertnames": _alertnames(connection, row.id),
+        "outcome": outcome.status,
+        "rule": outcome.rule[:100],
+        "attempts": [
+            {"actions": list(one.actions), "cause": one.suspected_cause, "held": one.held, "why": one.why_ended}
+            for one in tried
+        ],
+        "reopened": 0,
+        "comment": "",
+        "closed_at": stamp(now),
+    }
+    upsert(connection, past_heals, values, ("incident_id",))
+
+
+def reopened(connection: Connection, incident_id: str) -> None:
+    """It is taken up again: what mended it did not hold."""
+    connection.execute(update(past_heals).where(past_heals.c.incident_id == incident_id).values(reopened=1))
+
+
+def closed(connection: Connection, incident_id: str, comment: str) -> None:
+    """A human closed it, and may have said what it was."""
+    connection.execute(
+        update(past_heals).where(past_heals.c.incident_id == incident_id).values(comment=comment[:REASON_CHARS])
+    )
+
+
+def catch_up(connection: Connection) -> None:
+    """For a database from before there was such a table: the latest of what has ended."""
+    if connection.execute(select(past_heals.c.number).limit(1)).first() is not None:
+        return
+    ended = incidents.c.phase.in_(("closed", "escalated", "declined"))
+    rows = connection.execute(
+        select(incidents).where(ended).order_by(incidents.c.number.desc()).limit(MOST_TO_CATCH_UP)
+    ).all()
+    for row in rows:
+        try:
+            if row.resource and (outcome := outcome_of(row)) is not None:
+                remember(connection, row, outcome, outcome.times.closed or moment(row.updated_at))
+        except ValidationError as error:  # an older release's record: no reason not to open the database
+            log.warning("nothing is learnt from incident #%s: %s", row.number, error.errors()[0]["msg"])
+
+
+def _tried(connection: Connection, row: Row[Any], outcome: Outcome, now: datetime) -> list[PastAttempt]:
+    """The attempts that acted. The one that no node has closed as failed is the one that led to the outcome."""
+    failed = {attempt.number for attempt in attempts_of(row)}
+    tried = []
+    for attempt in all_attempts(connection, row, now):
+        last = attempt.number not in failed
+        held = last and outcome.status == "mitigated"
+        why = "" if held else f"{outcome.status}: {outcome.reason}" if last else attempt.why_ended
+        if attempt.acted:
+            tried.append(PastAttempt(attempt.actions, attempt.suspected_cause, held, why[:REASON_CHARS]))
+    return tried
+
+
+def _what(connection: Connection, row: Row[Any], tried: Sequence[PastAttempt]) -> tuple[str, str | None]:
+    """The cause last suspected, and of what; a resource found well after repairs had the cause they were for."""
+    diagnosis = last_diagnosis(connection, row.id)
+    cause, target = str(diagnosis.get("suspected_cause", "")), diagnosis.get("target")
+    if cause in ("", NO_FAULT) and tried:
+        last = attempts_of(row)[-1] if row.attempts else None
+        return tried[-1].suspected_cause, last.target if last else None
+    return cause, target
+
+
+def _alertnames(connection: Connection, incident_id: str) -> list[str]:
+    bodies = connection.execute(
+        select(alerts.c.body).where(alerts.c.incident_id == incident_id).order_by(alerts.c.id.desc()).limit(100)
+    ).scalars()
+    names = dict.fromkeys(str(body["labels"].get("alertname", "unnamed"))[:200] for body in bodies)
+    return list(names)[:MAX_ALERTNAMES]
+
+
+# -- finding ------------------------------------------------------------------------------------------------
+
+
+def like(connection: Connection, incident: Incident, causes: Sequence[str], limit: int) -> list[PastIncident]:
+    """Ended incidents like this one, never itself, most like it first and newest first within. At most `limit`."""
+    found: dict[str, PastIncident] = {}
+    for likeness, queries in searches(incident, causes, limit):
+        rows = [row for query in queries for row in connection.execute(query)]
+        for row in sorted(rows, key=lambda row: (-row.closed_at, -row.number)):
+            found.setdefault(row.incident_id, _record(row, likeness))
+        if len(found) >= limit:
+            break
+    return list(found.values())[:limit]
+
+
+def searches(
+    incident: Incident, causes: Sequence[str], limit: int
+) -> list[tuple[Likeness, list[Select[tuple[Any, ...]]]]]:
+    """The queries of each likeness, nearest first. One a cause: so an index gives both the rows and their order."""
+    past = past_heals.c
+    kind = past.resource_kind == incident.resource_kind
+    resource = past.resource_id == incident.resource_id
+    of_causes = [past.suspected_cause == cause for cause in list(dict.fromkeys(causes))[:MAX_CAUSES]]
+
+    def newest(*wanted: ColumnElement[bool]) -> Select[tuple[Any, ...]]:
+        others = past.incident_id != incident.id
+        return select(past_heals).where(*wanted, others).order_by(past.closed_at.desc()).limit(limit)
+
+    return [
+        ("same resource and cause", [newest(kind, resource, cause) for cause in of_causes]),
+        ("same resource", [newest(kind, resource)]),
+        ("same kind and cause", [newest(kind, cause) for cause in of_causes]),
+    ]
+
+
+def _record(row: Row[Any], likeness: Likeness) -> PastIncident:
+    still_holds = not row.reopened
+    return PastIncident(
+        number=row.number,
+        closed_at=moment(row.closed_at),
+        resource_key=f"{row.resource_kind}/{row.resource_id}",
+        alertnames=tuple(row.alertnames),
+        suspected_cause=row.suspected_cause or "no diagnosis",
+        target=row.target,
+        outcome=row.outcome,
+        attempts=tuple(
+            PastAttempt(tuple(one["actions"]), one["cause"], one["held"] and still_holds, one["why"])
+            for one in row.attempts
+        ),
+        likeness=likeness,
+        reopened=bool(row.reopened),
+        comment=row.comment,
+    )
