@@ -102,7 +102,7 @@ def tool_of(tool: InquirySpec) -> dict[str, Any]:
 
 def _terse(schema: dict[str, Any]) -> dict[str, Any]:
     """With what it refers to in its place (few local servers resolve references), and without what only repeats names:
-    titles, defaults, least lengths and descriptions of our own classes."""
+    titles, defaults, least lengths, descriptions of our own classes, and what `validated` insists on in any case."""
     defined = schema.get("$defs", {})
 
     def of(part: Any) -> Any:
@@ -116,7 +116,9 @@ def _terse(schema: dict[str, Any]) -> dict[str, Any]:
         kept = {
             {"oneOf": "anyOf"}.get(key, key): of(value)
             for key, value in part.items()
-            if key not in _NEEDLESS and not (key == "description" and properties is not None)
+            if key not in _NEEDLESS
+            and not (key == "description" and properties is not None)
+            and not (key == "type" and "const" in part)
         }
         if properties is not None:
             kept["properties"] = {name: of(value) for name, value in properties.items()}
@@ -126,7 +128,7 @@ def _terse(schema: dict[str, Any]) -> dict[str, Any]:
     return terse
 
 
-_NEEDLESS = ("title", "properties", "default", "discriminator", "minLength", "$defs")
+_NEEDLESS = ("title", "properties", "default", "discriminator", "minLength", "additionalProperties", "$defs")
 
 
 # -- from answers to records ---------------------------------------------------------------------------
