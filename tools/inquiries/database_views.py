@@ -153,10 +153,9 @@ _MY_TRANSACTIONS = (
     f"ORDER BY t.trx_started {_LIMIT.upper()}"
 )
 _MY_TABLES = (
-    "SELECT CONCAT(table_schema, '.', table_name) AS name, engine, data_length + index_length AS bytes, "
-    "table_rows AS about_rows, data_free AS free_bytes FROM information_schema.tables "
-    "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('mysql', 'sys', 'performance_schema') "
-    f"ORDER BY bytes DESC, name {_LIMIT.upper()}"
+    # Not information_schema.tables: it opens the tables, and shows only those whose rows the user may read.
+    "SELECT name, file_size AS bytes, allocated_size AS allocated_bytes, row_format AS format "
+    f"FROM information_schema.{{tablespaces}} WHERE name <> 'mysql' ORDER BY file_size DESC, name {_LIMIT.upper()}"
 )
 _NO_SECRETS = "NOT REGEXP '(password|secret|_key$|ssl_)'"
 _MY_REPLICA_COLUMNS = (
@@ -170,7 +169,7 @@ def _bounded(statement: str) -> str:
     return f"SET STATEMENT max_statement_time=4 FOR {statement}"
 
 
-def _of_mysql(locks: str, settings: str, timed: bool) -> Mapping[str, View]:
+def _of_mysql(locks: str, settings: str, tablespaces: str, timed: bool) -> Mapping[str, View]:
     """`timed`: as MariaDB takes it, where a statement can end by itself."""
     bounded = _bounded if timed else str
     return {
@@ -181,7 +180,9 @@ def _of_mysql(locks: str, settings: str, timed: bool) -> Mapping[str, View]:
         "settings": View(
             (("settings that differ from the default", bounded(settings)),), "all settings are the default"
         ),
-        "tables": View((("biggest tables", bounded(_MY_TABLES)),), "there are no tables"),
+        "tables": View(
+            (("biggest tables of InnoDB", bounded(_MY_TABLES.format(tablespaces=tablespaces))),), "there are no tables"
+        ),
     }
 
 
@@ -201,6 +202,7 @@ MARIADB = _of_mysql(
         "FROM information_schema.system_variables WHERE global_value_origin IN ('CONFIG', 'SQL', 'COMMAND-LINE') "
         f"AND NOT global_value <=> default_value AND LOWER(variable_name) {_NO_SECRETS} ORDER BY name {_LIMIT.upper()}"
     ),
+    tablespaces="innodb_sys_tablespaces",
     timed=True,
 )
 
@@ -214,6 +216,7 @@ MYSQL = _of_mysql(
         "FROM performance_schema.variables_info i JOIN performance_schema.global_variables g USING (variable_name) "
         f"WHERE i.variable_source <> 'COMPILED' AND i.variable_name {_NO_SECRETS} ORDER BY name {_LIMIT.upper()}"
     ),
+    tablespaces="innodb_tablespaces",
     timed=False,
 )
 
