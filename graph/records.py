@@ -145,10 +145,20 @@ class Evidence(Record):
     """Where the whole answer (redacted) is in the store."""
     seconds: float = 0.0
 
+    @property
+    def answers_inquiry(self) -> bool:
+        """Whether a reasoner asked for it, after the rest was gathered."""
+        return self.id.startswith("I")
+
 
 def facts_of(evidence: Iterable[Evidence]) -> Facts:
-    """All typed observations of these pieces of evidence."""
-    return Facts.of((item.id, item.facts) for item in evidence)
+    """All typed observations of these pieces of evidence. What was looked at again counts as it is now."""
+    found = list(evidence)
+    now = {key: value for item in found if item.answers_inquiry for key, value in item.facts.items()}
+    return Facts.of(
+        (item.id, {key: value for key, value in item.facts.items() if key not in now or now[key] == value})
+        for item in found
+    )
 
 
 class Diagnosis(Record):

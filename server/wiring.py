@@ -56,6 +56,7 @@ from tools.health import OfIssue, OfKind, WorldHealth, health_client
 from tools.health_cpu import cpu_observations
 from tools.health_database import database_observations
 from tools.health_disk import disk_room
+from tools.inquiries import InquiryTools
 from tools.notify import HttpNotifier
 from tools.redaction import redact
 
@@ -96,6 +97,10 @@ class Tools:
     prometheus: PrometheusClient
     evidence: EvidenceContext
     clock: SystemClock
+
+    def inquiries(self, kind: ResourceKind) -> InquiryTools:
+        """What a reasoner may ask of a resource of this kind."""
+        return InquiryTools(self.evidence, {kind.name: kind.sources})
 
     async def condition(self, alert: Alert) -> bool | None:
         """Whether Prometheus shows the alert's condition now; None where it can't say."""
@@ -163,6 +168,7 @@ def deps_of(
         directives=told,
         chronicle=told,
         clock=tools.clock,
+        inquiries=tools.inquiries(kind),
         policies=policies,
         settings=settings,
     )

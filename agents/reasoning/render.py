@@ -20,6 +20,7 @@ from graph.facts import Facts
 from graph.kind import ActionSpec, Cause, ResourceKind
 from graph.ports import DiagnosisRequest, PlanRequest
 from graph.records import Attempt, Diagnosis, Evidence, Incident, Resource, facts_of
+from tools.condensing.plain_text import plain
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
 EVIDENCE_CHARS = 16_000
@@ -241,8 +242,8 @@ def _item(item: Evidence, share: int) -> str:
     """Facts before text: they are what a diagnosis rests on. Half the share each at most, where both are long."""
     observed = item.observed_at.isoformat(timespec="seconds")
     head = f"[{item.id}] {item.source} {item.status} at {observed}: {clip(item.asked, 160)}"
-    facts = shorten("\n".join(f"{key} = {value}" for key, value in item.facts.items()), share // 2)
-    text = shorten(item.text, share - len(facts))
+    facts = shorten(plain("\n".join(f"{key} = {value}" for key, value in item.facts.items())), share // 2)
+    text = shorten(plain(item.text), share - len(facts))
     return "\n".join(part for part in (head, facts, text) if part)
 
 

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-
-from tools.redaction import redact
-
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co"}
-
-
-def clean(text: str) -> str:
-    """Without secrets, terminal sequences, control, zero-width and direction characters; newline and tab stay."""
-    plain = redact(text.replace("\r\n", "\n").replace("\r", "\n"))
-    return "".join(char for char in plain if char in "\n\t" or unicodedata.category(char) not in _INVISIBLE)
+from tools.condensing.plain_text import clean as clean
 
 
 def clip(text: str, limit: int) -> str:

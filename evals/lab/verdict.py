@@ -80,6 +80,12 @@ def alert_names(record: Mapping[str, Any]) -> set[str]:
     return {alert["labels"].get("alertname", "") for alert in record.get("alerts") or ()}
 
 
+def stray(fault: Fault, record: Mapping[str, Any]) -> bool:
+    """Whether an ended heal was not about the fault: nothing of its alerts is the fault's, and all of them resolved."""
+    status = (record.get("outcome") or {}).get("status")
+    return status == "self_resolved" and not alert_names(record).intersection(fault.alertnames)
+
+
 def failed(fault: Fault, problem: str) -> Verdict:
     """The verdict where there is no heal to judge."""
     return Verdict(fault, "", "", (), (problem,), {"alert": None, "first_action": None, "mitigated": None})

@@ -13,7 +13,7 @@ from rich.console import Console
 from evals.lab.faults import NAMES, faults
 from evals.lab.runner import all_allowed
 from evals.lab.stage import Fault
-from evals.lab.verdict import by_stage, failed, judge, roles_for, table
+from evals.lab.verdict import by_stage, failed, judge, roles_for, stray, table
 from server.policies import parse_policies
 
 FAULT = Fault(
@@ -108,3 +108,18 @@ def test_in_the_lab_all_that_is_declared_may_run_unasked() -> None:
     assert "hard_reboot" in by_kind["Instance"].allow_destructive
     assert "promote_postgres_replica" in by_kind["Database"].allow_destructive
     assert len({policy.issue_type for policy in policies}) == 6
+
+
+@pytest.mark.parametrize(
+    ("alertname", "status", "about_else"),
+    [
+        ("InstanceDown", "self_resolved", True),
+        ("InstanceDown", "mitigated", False),
+        ("ServiceDown", "self_resolved", False),
+    ],
+)
+def test_what_resolves_by_itself_and_never_had_the_faults_alert_was_about_something_else(
+    alertname: str, status: str, about_else: bool
+) -> None:
+    record = {"alerts": [{"labels": {"alertname": alertname}}], "outcome": {"status": status}}
+    assert stray(FAULT, record) is about_else

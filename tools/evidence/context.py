@@ -29,7 +29,7 @@ DETAILED_UNITS = 6
 class History(Protocol):
     """What has happened to a resource before, newest first, a sentence each."""
 
-    async def recent(self, resource_key: str) -> Sequence[str]: ...
+    async def recent(self, resource_key: str, limit: int = 5) -> Sequence[str]: ...
 
     async def under_way(self, resource_key: str) -> str | None:
         """The open incident of a resource, in a sentence, or None."""

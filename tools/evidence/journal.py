@@ -62,12 +62,17 @@ def logs_command(resource: Resource) -> str:
     each = max(4096, MAX_RAW_CHARS // len(resource.services))
     parts = []
     for index, unit in enumerate(resource.services):
-        asked = manager.logs_command(unit, _LINES)
-        if manager.name == "systemd" and sudo(resource):
-            # journalctl shows nothing to those who may not read it, and does not say so.
-            asked = f"{asked} | grep . || {sudo(resource)}{asked}"
+        asked = readable(resource, manager.logs_command(unit, _LINES))
         parts.append(f"echo '{_MARK}{index}'; {{ {asked}; }} 2>&1 | tail -c {each}; echo")
     return "; ".join(parts)
+
+
+def readable(resource: Resource, asked: str) -> str:
+    """A manager's command for logs, asked again with the rights of root where it showed nothing and we have them."""
+    if manager_for(resource).name != "systemd" or not sudo(resource):
+        return asked
+    # journalctl shows nothing to those who may not read it, and does not say so.
+    return f"{asked} | grep . || {sudo(resource)}{asked}"
 
 
 def logs_of(output: str, resource: Resource) -> Mapping[str, str]:

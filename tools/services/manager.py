@@ -92,3 +92,7 @@ class ServiceManager(Protocol):
 
     def logs_command(self, unit: str, lines: int) -> str:
         """The unit's last lines, oldest first. Changes nothing."""
+
+    def logs_since_command(self, unit: str, minutes: int, lines: int) -> str:
+        """The unit's lines of the last `minutes`, oldest first, at most the last `lines`. Changes nothing. Where the
+        manager keeps no times of a program's own lines, its last ones."""

@@ -35,6 +35,8 @@ _STATES: Mapping[str, UnitStateName] = {
 }
 _LOG_BYTES = 16 * 1024
 _BYTES_A_LINE = 200
+_MOST_LINES = 500
+"""Of each stream: both together must fit into what a host's answer may hold."""
 
 
 class Supervisord:
@@ -97,12 +99,23 @@ class Supervisord:
 
     def logs_command(self, unit: str, lines: int) -> str:
         """The end of the program's stdout, of its stderr, and what supervisord says of it."""
-        word, count = self._guard.word(unit), int(lines)
+        return f"{self._streams(unit, int(lines))}; {self._said_of(unit)} | tail -n {int(lines)}"
+
+    def logs_since_command(self, unit: str, minutes: int, lines: int) -> str:
+        """The end of the program's stdout and of its stderr, whenever written, and what supervisord said of it since:
+        its stamps are of the host's own clock and zone, and so is what they are compared with."""
+        count = min(int(lines), _MOST_LINES)
+        since = f"$(date -d @$(($(date +%s) - {60 * int(minutes)})) '+%F %T')"
+        return f"{self._streams(unit, count)}; {self._said_of(unit)} | awk -v since=\"{since}\" '$0 >= since'"
+
+    def _streams(self, unit: str, lines: int) -> str:
+        tail = f"{self._ctl} tail -{lines * _BYTES_A_LINE} {self._guard.word(unit)}"
+        only_lines = f"grep -v 'ERROR (no log file)' | tail -n {lines}"
+        return "; ".join(f"{tail} {stream} | {only_lines}" for stream in ("stdout", "stderr"))
+
+    def _said_of(self, unit: str) -> str:
         process = shlex.quote(self.normalise(unit).rpartition(":")[2])
-        tail = f"{self._ctl} tail -{count * _BYTES_A_LINE} {word}"
-        only_lines = f"grep -v 'ERROR (no log file)' | tail -n {count}"
-        streams = "; ".join(f"{tail} {stream} | {only_lines}" for stream in ("stdout", "stderr"))
-        return f"{streams}; {self._ctl} maintail -{_LOG_BYTES} | grep -F -w -- {process} | tail -n {count}"
+        return f"{self._ctl} maintail -{_LOG_BYTES} | grep -F -w -- {process}"
 
 
 @dataclass(frozen=True)

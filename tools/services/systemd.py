@@ -85,6 +85,11 @@ class Systemd:
         """The unit's journal. Empty for a user who may not read it."""
         return f"journalctl --no-pager -q -o short-iso -n {int(lines)} -u {self._guard.word(unit)}"
 
+    def logs_since_command(self, unit: str, minutes: int, lines: int) -> str:
+        """The unit's journal, its times in UTC. Empty for a user who may not read it."""
+        window = f"--utc --since=-{int(minutes)}min"
+        return f"journalctl --no-pager -q -o short-iso {window} -n {int(lines)} -u {self._guard.word(unit)}"
+
     def _change(self, verb: str, unit: str) -> str:
         word = self._guard.word(unit)
         # Without reset-failed, a unit over its start limit refuses. Of a unit that has not failed it only complains.
