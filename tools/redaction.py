@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ __all__ = ["MASK", "condense", "redact", "redact_tree"]
 
 MAX_DEPTH = 60
 _PROBED_CHARS = 40
+_SHORT_CHARS = 500
 
 # Terminal sequences whole, then whatever else is no text or turns its direction. Newline and tab stay.
 _TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,300}(?:\x07|\x1b\\))")
@@ -66,14 +68,28 @@ def _folded(text: str) -> str:
 
 
 def _may_hold(folded: str, shape: Shape) -> bool:
-    return not shape.signs or any(sign in folded for sign in shape.signs)
+    for sign in shape.signs:  # a loop: `any` with its generator takes twice the time, and this is asked most
+        if sign in folded:
+            return True
+    return not shape.signs
+
+
+@lru_cache(maxsize=8_192)
+def _short(text: str) -> str:
+    """A heal's state comes by again at every step, mostly the same words."""
+    return redact(text)
+
+
+@lru_cache(maxsize=1_024)
+def _may_name(key: str) -> bool:
+    return _may_hold(_folded(key), ASSIGNMENT)
 
 
 def _tree(value: Any, depth: int) -> Any:
     if isinstance(value, Enum):
         return _tree(value.value, depth)
     if isinstance(value, str):
-        return redact(value)
+        return _short(value) if len(value) <= _SHORT_CHARS else redact(value)
     if value is None or isinstance(value, bool | int | float | Decimal | UUID | date):
         return value
     if depth >= MAX_DEPTH:
@@ -81,18 +97,14 @@ def _tree(value: Any, depth: int) -> Any:
     if isinstance(value, BaseModel):
         return _tree(value.model_dump(), depth)
     if isinstance(value, Mapping):
-        return {_key(key): _under(key, item, depth + 1) for key, item in value.items()}
+        return {_short(str(key)): _under(key, item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_tree(item, depth + 1) for item in value]
     return redact(str(value))
 
 
-def _key(key: Any) -> Any:
-    return redact(key) if isinstance(key, str) else redact(str(key))
-
-
 def _under(key: Any, value: Any, depth: int) -> Any:
-    if isinstance(key, str) and _may_hold(_folded(key), ASSIGNMENT):
+    if isinstance(key, str) and _may_name(key):
         if isinstance(value, str | bytes) and _names(key, value):
             return MASK
         if isinstance(value, list | tuple):

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from server.settings import Settings
 from server.tracing import langsmith_asked_for, tracing
+from server.wiring import open_tools
 from tests.agents.openai_server import answer, serving
 from tests.server.ingest import Behaviour, Ingest, ingesting
 from tests.server.traced import SECRETS, LeakyStory, mitigated
@@ -155,3 +157,13 @@ def test_each_of_langsmiths_switches_counts_as_it_does_for_langgraph(unset: pyte
         unset.setenv(switch, value)
         _forget()
         assert (langsmith_asked_for(), bool(tracing_is_enabled())) == (on, on)
+
+
+async def test_what_serve_heal_and_studio_open_is_traced(unset: pytest.MonkeyPatch) -> None:
+    settings = Settings.model_validate({"prometheus": {"url": "http://127.0.0.1:1"}})
+    with ingesting() as ingest:
+        within_reach(unset, ingest)
+        async with open_tools(settings):
+            assert mitigated(await LeakyStory().heal())
+    assert "heal Instance" in ingest.text
+    assert not any(secret in ingest.text for secret in SECRETS.values())

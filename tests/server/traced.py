@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agents.agent import Agent
 from agents.legs import Finished, LegEnd
 from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.llm import LlmReasoner, LlmSettings
@@ -15,7 +14,7 @@ from graph.fakes import FakeSource
 from graph.ports import Deps, Finding
 from graph.records import Alert, Incident
 from tests.agents.openai_server import ScriptedServer
-from tests.flow.story import HOLDER, Story, crashed_web
+from tests.flow.story import Story, crashed_web
 
 SECRETS = {
     "annotation": "annotated-hunter2",
@@ -59,12 +58,6 @@ class LeakyStory(Story):
         more: dict[str, Any] = {**deps.__dict__, "reasoner": FallbackReasoner(llm, RunbookReasoner())}
         return Deps(**more)
 
-    def agent(self) -> Agent:
-        return Agent(self.deps, self.saver)
-
 
 def mitigated(end: LegEnd) -> bool:
     return isinstance(end, Finished) and end.outcome.status == "mitigated"
-
-
-__all__ = ("HOLDER", "SECRETS", "LeakyStory", "mitigated")
