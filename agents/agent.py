@@ -19,6 +19,7 @@ from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.build import GRAPH_VERSION, RECURSION_LIMIT, build_graph
 from graph.ports import Deps, PermanentError
 from graph.records import Attempt, Incident, Outcome, Wait
+from graph.spans import span
 from graph.state import SCHEMA_VERSION, Heal, HealState, UnreadableState, dump
 
 
@@ -68,18 +69,26 @@ class Agent:
         entry = await self._entry(snapshot, incident, decision, attempts)
         if isinstance(entry, WaitingForApproval):
             return entry
+        about = self._about(incident, len(snapshot.values.get("attempts", attempts)) + 1)
+        with span(f"selfheal.heal {self.kind.name}", **about):
+            if not await self._run(entry, {**config, "metadata": about}):
+                return Resting(self._deps.clock.now(), "the worker is shutting down")
+        end = await self._end(await self._graph.aget_state(config), incident)
+        if self._pruner is not None:
+            await self._pruner.prune(incident.id)
+        return end
+
+    async def _run(self, entry: HealState | Command[Any] | None, config: RunnableConfig) -> bool:
+        """Until an interrupt or the end; False where the worker began to shut down."""
         control = RunControl()
         self._running.add(control)
         try:
             await self._graph.ainvoke(entry, config, durability="sync", control=control)
         except GraphDrained:
-            return Resting(self._deps.clock.now(), "the worker is shutting down")
+            return False
         finally:
             self._running.discard(control)
-        end = await self._end(await self._graph.aget_state(config), incident)
-        if self._pruner is not None:
-            await self._pruner.prune(incident.id)
-        return end
+        return True
 
     def drain(self) -> None:
         """Let every running heal stop after its current super-step."""
@@ -132,7 +141,15 @@ class Agent:
             "configurable": {"thread_id": incident.id, "holder": holder},
             "recursion_limit": RECURSION_LIMIT,
             "run_name": f"heal {self.kind.name}",
-            "metadata": {"incident": incident.id, "kind": self.kind.name},
+        }
+
+    def _about(self, incident: Incident, attempt: int) -> dict[str, str | int]:
+        """What traces of a leg are found by: `attempt` is the one under way when it begins."""
+        return {
+            "incident_id": incident.id,
+            "incident_number": incident.number,
+            "kind": self.kind.name,
+            "attempt": attempt,
         }
 
 

@@ -44,6 +44,7 @@ from server.lore import Pasts, StoredLore
 from server.runbooks.shelf import Shelf
 from server.settings import LlmSettings, NotifySettings, Settings
 from server.settings_errors import ConfigError
+from server.tracing import tracing
 from tools.actions.action import ActionContext
 from tools.actions.catalogue import Catalogue
 from tools.clients.databases import make_databases
@@ -115,9 +116,10 @@ class Tools:
 async def open_tools(settings: Settings, remembered: Remembered | None = None) -> AsyncIterator[Tools]:
     """Clients, sources and actions as the settings declare them. Connects at the first question only.
 
-    What heals send to the outside is put on record in `remembered`.
+    What heals send to the outside is put on record in `remembered`; they are traced where the environment asks.
     """
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(tracing())
         clock, recorder = SystemClock(), Recorder(remembered)
         inventory = {resource.key: resource for resource in settings.resources}
         hosts = TransportHosts(recorder=recorder)

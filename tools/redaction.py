@@ -1,53 +1,30 @@
-"""Secrets never leave: not in prompts, logs, records or notifications.
+"""Secrets never leave: not in prompts, logs, traces, records or notifications.
 
-Telemetry is hostile and large, so every pattern starts at a fixed word and what repeats is bounded or comes last:
-the work stays linear in the length of the text. Rather too much is taken out than too little.
+Telemetry is hostile and large: the work stays linear in the length of the text. Rather too much is taken out than too
+little, but what only looks random (hashes, ids, paths) stays: a diagnosis lives on it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
 
-MASK = "[redacted]"
+from pydantic import BaseModel
 
-_NAMES = (
-    r"passwords?|passwd|passphrase|secrets?|tokens?|credentials?|api[_-]?keys?|access[_-]?key|private[_-]?key|"
-    r"auth[_-]?key|account[_-]?key|encryption[_-]?key|session[_-]?id|amz-signature|"
-    # sudo logs the working directory as PWD=/…: no secret, and worth reading.
-    r"pwd(?=[\"']?[ \t]{0,3}[:=][ \t]{0,3}[\"']?[^/\s])"
-)
-# What stands before the name needs no match: `DB_PASSWORD` is found by its end. `secret_key_base` goes on behind it.
-_NAME = rf"(?:{_NAMES})(?:[_-][\w-]{{0,20}})?"
-_GIVES = rf"{_NAME}[\"']?[ \t]{{0,3}}(?:=>|[:=])[ \t]{{0,3}}"
+from tools.private_keys import without_private_keys
+from tools.secret_shapes import ASSIGNMENT, MASK, SHAPES, Shape
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # `Authorization: Bearer …`, also in JSON and in a curl command.
-    (
-        re.compile(r"(?i)(authorization[\"']?[ \t]{0,3}[:=][ \t]{0,3}[\"']?(?:[a-z]{1,12} )?)[^\s\"']+"),
-        rf"\g<1>{MASK}",
-    ),
-    (re.compile(r"(?i)\b(bearer|basic) (?=[a-z+/_=.~-]{0,200}[0-9])[a-z0-9+/_=.~-]{8,}"), rf"\g<1> {MASK}"),
-    (re.compile(r"(?i)(cookie:[ \t]{0,3})[^\n]+"), rf"\g<1>{MASK}"),
-    # `scheme://user:password@host`
-    (re.compile(r"(://[^\s:/@\"']{0,100}:)[^\s/@\"']{1,300}(?=@)"), rf"\g<1>{MASK}"),
-    # `"password": "…"`, `password = '…'`: to the closing quote, or the end of the line where there is none.
-    (re.compile(rf"(?i)({_GIVES}\")(?:[^\"\\\n]|\\.)+"), rf"\g<1>{MASK}"),
-    (re.compile(rf"(?i)({_GIVES}')(?:[^'\\\n]|\\.)+"), rf"\g<1>{MASK}"),
-    # `password=…`, `password: …`, `?token=…&`: to the end of the word.
-    (re.compile(rf"(?i)({_GIVES})(?![\"']?\[redacted\])[^\s&]+"), rf"\g<1>{MASK}"),
-    (re.compile(rf"(?i)(?<!\S)(--?[\w-]{{0,40}}?{_NAME} )(?![-\[])\S+"), rf"\g<1>{MASK}"),
-    (re.compile(r"(?i)(identified by )'[^'\n]{1,300}'"), rf"\g<1>'{MASK}'"),
-    # Known shapes of tokens, whatever they are called.
-    (re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{16}(?![A-Z0-9])"), MASK),
-    (re.compile(r"(?<![\w-])eyJ[\w-]{5,4096}\.[\w-]{5,4096}\.[\w-]*"), MASK),
-    (
-        re.compile(r"(?<![\w-])(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|sk-|[rs]k_live_|AIza|hvs\.)[\w.-]{16,}"),
-        MASK,
-    ),
-)
+__all__ = ["MASK", "condense", "redact", "redact_tree"]
 
-_KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+MAX_DEPTH = 60
+_PROBED_CHARS = 40
+_SHORT_CHARS = 500
 
 # Terminal sequences whole, then whatever else is no text or turns its direction. Newline and tab stay.
 _TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,300}(?:\x07|\x1b\\))")
@@ -57,22 +34,20 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 def redact(text: str) -> str:
     """The text without secrets and without control characters (newline and tab stay)."""
     # First the characters that show nothing: a secret's name may hide behind them.
-    text = _without_private_keys(_CONTROL.sub("", _TERMINAL.sub("", text)))
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
+    text = without_private_keys(_CONTROL.sub("", _TERMINAL.sub("", text)))
+    folded = _folded(text)
+    for shape in SHAPES:
+        if _may_hold(folded, shape):
+            text = shape.pattern.sub(shape.replacement, text)
     return text
 
 
-def _without_private_keys(text: str) -> str:
-    """Without PEM blocks of private keys; one that has no end takes all that follows with it."""
-    kept, position = [], 0
-    while begin := _KEY_BEGINS.search(text, position):
-        kept.append(text[position : begin.start()] + MASK)
-        end = _KEY_ENDS.search(text, begin.end())
-        if end is None:
-            return "".join(kept)
-        position = end.end()
-    return "".join(kept) + text[position:]
+def redact_tree(value: Any) -> Any:
+    """The same structure in plain JSON types, ids and times, each text in it redacted, keys too.
+
+    What is under a key that names a secret goes as a whole. What is no plain data is told as its text.
+    """
+    return _tree(value, 0)
 
 
 def condense(text: str, max_chars: int) -> str:
@@ -85,3 +60,60 @@ def condense(text: str, max_chars: int) -> str:
         return text[:max_chars]
     head = room // 3
     return text[:head] + note + text[len(text) - (room - head) :]
+
+
+def _folded(text: str) -> str:
+    """As a pattern that minds no case sees it: the two Turkish letters are an i to it."""
+    return text.replace("\u0131", "i").replace("\u0130", "i").casefold()
+
+
+def _may_hold(folded: str, shape: Shape) -> bool:
+    for sign in shape.signs:  # a loop: `any` with its generator takes twice the time, and this is asked most
+        if sign in folded:
+            return True
+    return not shape.signs
+
+
+@lru_cache(maxsize=8_192)
+def _short(text: str) -> str:
+    """A heal's state comes by again at every step, mostly the same words."""
+    return redact(text)
+
+
+@lru_cache(maxsize=1_024)
+def _may_name(key: str) -> bool:
+    return _may_hold(_folded(key), ASSIGNMENT)
+
+
+def _tree(value: Any, depth: int) -> Any:
+    if isinstance(value, Enum):
+        return _tree(value.value, depth)
+    if isinstance(value, str):
+        return _short(value) if len(value) <= _SHORT_CHARS else redact(value)
+    if value is None or isinstance(value, bool | int | float | Decimal | UUID | date):
+        return value
+    if depth >= MAX_DEPTH:
+        return MASK
+    if isinstance(value, BaseModel):
+        return _tree(value.model_dump(), depth)
+    if isinstance(value, Mapping):
+        return {_short(str(key)): _under(key, item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_tree(item, depth + 1) for item in value]
+    return redact(str(value))
+
+
+def _under(key: Any, value: Any, depth: int) -> Any:
+    if isinstance(key, str) and _may_name(key):
+        if isinstance(value, str | bytes) and _names(key, value):
+            return MASK
+        if isinstance(value, list | tuple):
+            return [_under(key, item, depth + 1) if depth < MAX_DEPTH else MASK for item in value]
+    return _tree(value, depth)
+
+
+def _names(key: str, value: str | bytes) -> bool:
+    """Whether `key` says that its value is a secret, as it would in a text."""
+    begins = value[:_PROBED_CHARS] if isinstance(value, str) else "bytes"
+    found = ASSIGNMENT.pattern.search(f"{key}={begins}") if begins else None
+    return found is not None and found.start() < len(key)

@@ -19,6 +19,7 @@ from agents.reasoning.ledger import Status, Usage
 from agents.reasoning.render import Message, fenced
 from agents.reasoning.replies import REASON_CHARS, Method, Reply, incomplete, read, usage_in
 from agents.reasoning.text import clip, shorten
+from graph.spans import span
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
@@ -145,7 +146,7 @@ class StructuredModel:
             await account.called(Called(method, messages, answer, status, problem, usage or Usage(), took))
 
         try:
-            with account.under_way():
+            with account.under_way(), span("selfheal.model", method=method):
                 reply, usage = await self._call(method, messages, question)
         except (ReasonerFailed, MethodUnsupported) as error:
             await called("failed", str(error))

@@ -6,6 +6,7 @@ import asyncio
 
 from graph.ports import Deps, EvidenceSource, Finding
 from graph.records import Evidence, Incident
+from graph.spans import span
 
 MAX_TEXT_CHARS = 300
 MAX_REASON_CHARS = 200
@@ -17,8 +18,10 @@ async def observe(source: EvidenceSource, incident: Incident, deps: Deps, eviden
     """What the source saw, with the whole answer in the archive."""
     began = deps.clock.now()
     try:
-        async with asyncio.timeout(source.deadline_seconds):
-            finding = await source.gather(incident)
+        with span(f"selfheal.evidence {source.name}", source=source.name, evidence=evidence_id) as seen:
+            async with asyncio.timeout(source.deadline_seconds):
+                finding = await source.gather(incident)
+            seen.note(status=finding.status)
     except TimeoutError:
         finding = _failed(source, f"no answer within {source.deadline_seconds:g} s")
     except Exception as error:  # a source may fail in any way; that is an observation, not our failure

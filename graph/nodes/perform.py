@@ -21,6 +21,7 @@ from graph.ports import (
     Started,
 )
 from graph.records import ActionResult, PlanStep, Resource
+from graph.spans import span
 from graph.state import Heal
 
 Status = Literal["succeeded", "failed", "unknown", "refused", "pending"]
@@ -49,8 +50,14 @@ class Step:
 
 async def perform(step: Step, deps: Deps, leg: Leg) -> ActionResult:
     """Carry one step as far as it goes now. Raises LeaseLost where another worker has taken over."""
-    with on_behalf_of(step.heal.incident.id, "action", step.key):
-        return await _perform(step, deps, leg)
+    name = step.step.action
+    with (
+        on_behalf_of(step.heal.incident.id, "action", step.key),
+        span(f"selfheal.action {name}", action=name, step=step.key, undo=step.undo) as seen,
+    ):
+        result = await _perform(step, deps, leg)
+        seen.note(status=result.status)
+        return result
 
 
 async def _perform(step: Step, deps: Deps, leg: Leg) -> ActionResult:

@@ -11,6 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from graph.ports import Deps, Entry
 from graph.records import Outcome
 from graph.rules.telling import telling
+from graph.spans import Attributes, span
 from graph.state import Heal, HealState, UnreadableState, Update, dump
 
 
@@ -41,19 +42,31 @@ def as_node(node: Node, deps: Deps, *, stoppable: bool) -> Wrapped:
             heal = Heal.read(state)
         except UnreadableState as error:
             return await _unreadable(state, name, str(error), deps, leg)
-        if stoppable and (stop := await deps.directives.stop(heal.incident.id)) is not None:
-            update: Update = {"stop": stop}
-        else:
-            update = await node(heal, deps, leg)
-        if told := telling(name, heal, update):
-            key = told.key or leg.task_id
-            records = {channel: _full(value) for channel, value in update.items() if value is not None}
-            now = deps.clock.now()
-            await deps.chronicle.tell(Entry(heal.incident.id, key, now, name, told.author, told.sentence, records))
-        return dump(update)
+        with span(f"selfheal.node {name}", node=name, **_about(heal)):
+            if stoppable and (stop := await deps.directives.stop(heal.incident.id)) is not None:
+                update: Update = {"stop": stop}
+            else:
+                update = await node(heal, deps, leg)
+            if told := telling(name, heal, update):
+                key = told.key or leg.task_id
+                records = {channel: _full(value) for channel, value in update.items() if value is not None}
+                now = deps.clock.now()
+                await deps.chronicle.tell(Entry(heal.incident.id, key, now, name, told.author, told.sentence, records))
+            return dump(update)
 
     run.__name__ = name
     return run
+
+
+def _about(heal: Heal) -> Attributes:
+    """Which heal it is, for spans."""
+    incident = heal.incident
+    return {
+        "incident_id": incident.id,
+        "incident_number": incident.number,
+        "kind": incident.resource_kind,
+        "attempt": heal.attempt,
+    }
 
 
 def _leg(config: RunnableConfig, holder: str) -> Leg:

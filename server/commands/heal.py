@@ -22,6 +22,7 @@ from server.client import ServerClient, ServerUnreachable
 from server.commands.common import ConfigOption, JsonOption, ServerOption, err, out, print_json, settings_of, whoami
 from server.errors import ApiError
 from server.follow import Ask, Feed, Progress, follow
+from server.logs import set_up_logging
 from server.settings import Settings
 from server.settings_errors import ConfigError
 from server.story import plain, plan_lines, state_of, story
@@ -50,6 +51,7 @@ def heal(
     except ApiError as error:
         raise ConfigError(file, [f"{error.body['error']} ({error.body['remedy']})"]) from error
     # What would be logged is what is shown here as it happens.
+    set_up_logging(False)
     logging.getLogger("selfheal").setLevel(logging.ERROR)
     asker = _ask_here if ask and file != "-" and sys.stdin.isatty() else None
     with ServerClient(settings.server_url) as probe:

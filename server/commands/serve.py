@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -14,6 +13,7 @@ import typer
 from server import exits
 from server.commands.common import ConfigOption, err, settings_of
 from server.lock import sole_process
+from server.logs import set_up_logging
 from server.services import Runtime, Services
 from server.settings import Settings, unknown_variables
 
@@ -82,14 +82,3 @@ async def load_behind(services: Services) -> AsyncIterator[Runtime]:
     module = await asyncio.to_thread(import_module, "server.runtime")
     async with module.load_server(services) as runtime:
         yield runtime
-
-
-def set_up_logging(verbose: bool) -> None:
-    """One line an event to stderr. The libraries' own chatter only as warnings."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
-    logging.getLogger("selfheal").setLevel(logging.DEBUG if verbose else logging.INFO)
