@@ -5,7 +5,7 @@ Ports raise `TemporaryError` where the same call may work later and `PermanentEr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -336,6 +336,8 @@ class Deps:
     directives: Directives
     chronicle: Chronicle
     clock: Clock
+    redact: Callable[[str], str] = str
+    """Takes secrets out of what is told of failures; sources redact what they tell themselves."""
     inquiries: Inquiries | None = None
     """None: a reasoner can't ask for more than was gathered."""
     policies: Sequence[Policy] = ()

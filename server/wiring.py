@@ -170,6 +170,7 @@ def deps_of(
         directives=told,
         chronicle=told,
         clock=tools.clock,
+        redact=redact,
         inquiries=tools.inquiries(kind),
         policies=policies,
         settings=settings,

@@ -51,6 +51,7 @@ class IncidentAccount:
 
     async def called(self, call: Called) -> None:
         """Put it on record, redacted. Never raises."""
+        messages = (*call.messages, *([("schema", call.schema)] if call.schema else []))
         entry = ModelCall(
             incident_id=self.incident_id,
             at=utc_now(),
@@ -59,7 +60,7 @@ class IncidentAccount:
             model=self.model,
             prompt=self.prompt,
             method=call.method,
-            messages=tuple((role, clean(text)) for role, text in call.messages),
+            messages=tuple((role, clean(text)) for role, text in messages),
             answer=shorten(call.answer, MAX_ANSWER_CHARS),
             status=call.status,
             problem=clean(call.problem),

@@ -7,6 +7,10 @@ class ReasonerFailed(Exception):
     """No usable answer; the message is a short reason that fits into a record's `author`."""
 
 
+class Unanswered(ReasonerFailed):
+    """Nothing came back in time, though the server may have worked on it."""
+
+
 class BudgetExceeded(ReasonerFailed):
     """Another call would spend more than is allowed; the message says which budget and how much was spent."""
 

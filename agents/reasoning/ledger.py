@@ -43,7 +43,7 @@ class ModelCall:
     prompt: str
     method: str
     messages: Sequence[tuple[str, str]]
-    """Role and text, as sent."""
+    """Role and text, as sent; `schema` is the shape of the answer, with the tools, where it went along beside them."""
     answer: str
     status: Status
     problem: str = ""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from agents.reasoning.answers import InvalidAnswer
-from agents.reasoning.failures import MethodUnsupported, ReasonerFailed
-from agents.reasoning.ledger import Status, Usage
+from agents.reasoning.failures import MethodUnsupported, ReasonerFailed, Unanswered
+from agents.reasoning.ledger import Status, Usage, estimated
 from agents.reasoning.render import Message, fenced
 from agents.reasoning.replies import REASON_CHARS, Method, Reply, incomplete, read, usage_in
 from agents.reasoning.text import clip, shorten
@@ -49,6 +49,14 @@ class Question(Generic[T]):
     def schema_for(self, method: Method) -> dict[str, Any]:
         return self.schema if method == "function_calling" or not self.asking_schema else self.asking_schema
 
+    def wire(self, method: Method) -> str:
+        """What goes along with the messages: the schema of the answer, and the tools. Where JSON in text is asked for,
+        it stands in the messages."""
+        if method == "json":
+            return ""
+        tools = self.tools if method == "function_calling" else ()
+        return json.dumps([self.schema_for(method), *tools], ensure_ascii=False, separators=(",", ":"))
+
 
 @dataclass(frozen=True)
 class Tried(Generic[T]):
@@ -65,6 +73,8 @@ class Called:
 
     method: Method
     messages: Sequence[Message]
+    schema: str
+    """What went along: the schema of the answer and the tools, as JSON."""
     answer: str
     status: Status
     problem: str
@@ -140,19 +150,23 @@ class StructuredModel:
         if method == "json":
             messages = _asking_for_json(messages, question.schema_for(method))
         began = time.monotonic()
+        shape = question.wire(method)
 
         async def called(status: Status, problem: str, answer: str = "", usage: Usage | None = None) -> None:
             took = time.monotonic() - began
-            await account.called(Called(method, messages, answer, status, problem, usage or Usage(), took))
+            await account.called(Called(method, messages, shape, answer, status, problem, usage or Usage(), took))
 
         try:
             with account.under_way(), span("selfheal.model", method=method):
                 reply, usage = await self._call(method, messages, question)
         except (ReasonerFailed, MethodUnsupported) as error:
-            await called("failed", str(error))
+            # what was not answered in time may have been worked on all the same
+            worked_on = estimated(_asked(messages, shape), "") if isinstance(error, Unanswered) else None
+            await called("failed", str(error), usage=worked_on)
             raise
         except asyncio.CancelledError:
-            await asyncio.shield(called("failed", "cancelled before it was answered"))
+            worked_on = estimated(_asked(messages, shape), "")
+            await asyncio.shield(called("failed", "cancelled before it was answered", usage=worked_on))
             raise
         try:
             accepted = _accept(reply, question)
@@ -172,10 +186,8 @@ class StructuredModel:
             if (cut := incomplete(error)) is not None:
                 return cut
             raise self._told(error, method) from error
-        tools = question.tools if method == "function_calling" else ()
-        asked = "".join(text for _, text in messages) + json.dumps([schema, *tools])
         names = [tool["function"]["name"] for tool in question.tools]
-        return read(message, method, schema, names), usage_in(message, asked)
+        return read(message, method, schema, names), usage_in(message, _asked(messages, question.wire(method)))
 
     async def _sent(self, method: Method, messages: Sequence[Message], question: Question[T]) -> Any:
         """The model's message. A server that can call functions gets the tools as such, beside that of the answer."""
@@ -193,13 +205,17 @@ class StructuredModel:
         from openai import APIConnectionError, APIStatusError, APITimeoutError
 
         if isinstance(error, TimeoutError | APITimeoutError):
-            return ReasonerFailed(f"timed out after {self._timeout:g} s")
+            return Unanswered(f"timed out after {self._timeout:g} s")
         if isinstance(error, APIStatusError):
             told = clip(f"HTTP {error.status_code}: {_detail(error)}", REASON_CHARS)
             return MethodUnsupported(told) if error.status_code in UNSUPPORTED else ReasonerFailed(told)
         if isinstance(error, APIConnectionError):
             return ReasonerFailed(clip(f"no connection: {error.__cause__ or error}", REASON_CHARS))
         return ReasonerFailed(clip(f"unreadable answer to {method}: {type(error).__name__}: {error}", REASON_CHARS))
+
+
+def _asked(messages: Sequence[Message], shape: str) -> str:
+    return "".join(text for _, text in messages) + shape
 
 
 def _accept(reply: Reply, question: Question[T]) -> T:

@@ -25,7 +25,7 @@ async def observe(source: EvidenceSource, incident: Incident, deps: Deps, eviden
     except TimeoutError:
         finding = _failed(source, f"no answer within {source.deadline_seconds:g} s")
     except Exception as error:  # a source may fail in any way; that is an observation, not our failure
-        finding = _failed(source, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        finding = _failed(source, deps.redact(f"{type(error).__name__}: {error}".removesuffix(": ")))
     ended = deps.clock.now()
     raw_ref = None
     if finding.raw:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from graph.ports import PlanRequest
 from graph.records import Approval, Diagnosis, Plan, PlanStep, Wait
 from graph.state import Heal, UnreadableState
 from tests.flow.story import HOLDER, Story
+from tools.redaction import redact
 
 LEG = Leg(HOLDER, "task")
 
@@ -35,6 +37,14 @@ async def test_a_source_that_fails_without_words_is_told_by_its_error() -> None:
     story.sources = [FakeSource("mute", error=ConnectionResetError())]
     [found] = (await gather_context(heal(story), story.deps, LEG))["evidence"]
     assert (found.status, found.text) == ("failed", "ConnectionResetError")
+
+
+async def test_what_a_source_fails_with_is_told_without_secrets() -> None:
+    story = Story()
+    story.sources = [FakeSource("leaky", error=ConnectionError("postgres://ops:hunter2@db refused"))]
+    deps = replace(story.deps, redact=redact)
+    [found] = (await gather_context(heal(story), deps, LEG))["evidence"]
+    assert "hunter2" not in found.text and "refused" in found.text
 
 
 async def test_long_evidence_is_cut_so_that_the_state_stays_small() -> None:
