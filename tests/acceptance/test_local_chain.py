@@ -269,6 +269,33 @@ def test_a_model_diagnoses_and_plans_and_the_same_checks_hold(world: World) -> N
     assert record["plan"]["author"].startswith("llm:scripted")
 
 
+def test_a_model_looks_first_and_what_it_saw_and_was_sent_is_on_record(world: World) -> None:
+    ask = {"tool": "logs", "params": {"unit": "shopd", "minutes": 5}, "why": "its log may say why"}
+    guess = {"suspected_cause": "unknown", "summary": "not yet", "confidence": 0, "evidence_ids": [], "ask": [ask]}
+    found = {"suspected_cause": "service_stopped", "summary": "shopd was stopped", "confidence": 0.9, "target": "shopd"}
+    step = {"action": "start_service", "params": {"unit": "shopd"}, "why": "E2: it is stopped", "expect": "it runs"}
+    script = (answer(guess), answer(found | {"evidence_ids": ["E2"]}), answer({"summary": "start it", "steps": [step]}))
+    with serving(*script) as server:
+        price = {"input_per_million_tokens": 2, "output_per_million_tokens": 8}
+        llm = {"model": "scripted", "base_url": server.base_url, "structured_output": "json_schema", "price": price}
+        world.serve(llm=llm)
+        fault("service_stopped").inject(world.stage, world.host)
+        record = world.until(ended)
+        assert len(server.requests) == 3
+        second = server.requests[1]["messages"][-1]["content"]
+    assert record["outcome"]["status"] == "mitigated"
+    looked = next(item for item in record["evidence"] if item["id"] == "I1")
+    assert (looked["source"], looked["status"]) == ("logs", "observed")
+    assert "[I1] logs observed" in second and "shopd" in second
+    assert [entry["node"] for entry in record["timeline"]].count("investigate") == 1
+    assert (record["model"]["calls"], record["model"]["models"]) == (3, ["scripted"])
+    assert record["model"]["cost_usd"] > 0
+    shown = world.cli("prompt", "show", str(record["number"]), "--call", "2")
+    assert shown.returncode == 0, shown.stderr
+    assert "You find out why a piece of infrastructure is in trouble" in shown.stdout
+    assert "[I1] logs observed" in shown.stdout and "BEGIN DATA" in shown.stdout
+
+
 def test_a_model_that_is_down_is_told_and_the_runbook_heals(world: World) -> None:
     llm = {"model": "absent", "base_url": "http://127.0.0.1:9/v1", "timeout_seconds": 5}
     world.serve(llm=llm)
