@@ -7,7 +7,7 @@ from graph.nodes.observing import observe
 from graph.nodes.wrapper import Leg
 from graph.ports import Deps, Finding, Inquiry, InvalidInquiry
 from graph.records import Evidence, Incident
-from graph.rules.inquiries import answered_before, next_inquiry
+from graph.rules.inquiries import answered_before, left_of, next_inquiry
 from graph.state import Heal, Update
 
 
@@ -25,15 +25,15 @@ async def investigate(heal: Heal, deps: Deps, leg: Leg) -> Update:
 
 
 async def _ask(inquiry: Inquiry, heal: Heal, deps: Deps, evidence_id: str) -> Evidence:
-    limit = deps.settings.inquiries.bytes_per_result
+    left = left_of(deps.settings.inquiries, heal.inquiries, heal.evidence)
     try:
         if deps.inquiries is None:
             raise InvalidInquiry("there are no tools to ask")
-        source = deps.inquiries.source(heal.incident, inquiry, limit)
+        source = deps.inquiries.source(heal.incident, inquiry, left.bytes_per_result)
     except InvalidInquiry as error:
         source = _Impossible(inquiry.tool, str(error))
     with on_behalf_of(heal.incident.id, "evidence"):
-        return await observe(source, heal.incident, deps, evidence_id)
+        return await observe(source, heal.incident, deps, evidence_id, left.seconds)
 
 
 def _answered(heal: Heal, inquiry: Inquiry, evidence_id: str, repeated: bool = False) -> tuple[Inquiry, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 from graph.ports import Deps, EvidenceSource, Finding
 from graph.records import Evidence, Incident
@@ -14,16 +15,20 @@ SHOWN = ".shown"
 """Where the archive keeps what a reasoner may read of a piece of evidence, beyond what fits into the state."""
 
 
-async def observe(source: EvidenceSource, incident: Incident, deps: Deps, evidence_id: str) -> Evidence:
-    """What the source saw, with the whole answer in the archive."""
+async def observe(
+    source: EvidenceSource, incident: Incident, deps: Deps, evidence_id: str, within: float = inf
+) -> Evidence:
+    """What the source saw, with the whole answer in the archive; asked for its own deadline or `within` seconds at
+    most."""
     began = deps.clock.now()
+    seconds = min(source.deadline_seconds, within)
     try:
         with span(f"selfheal.evidence {source.name}", source=source.name, evidence=evidence_id) as seen:
-            async with asyncio.timeout(source.deadline_seconds):
+            async with asyncio.timeout(seconds):
                 finding = await source.gather(incident)
             seen.note(status=finding.status)
     except TimeoutError:
-        finding = _failed(source, f"no answer within {source.deadline_seconds:g} s")
+        finding = _failed(source, f"no answer within {seconds:g} s")
     except Exception as error:  # a source may fail in any way; that is an observation, not our failure
         finding = _failed(source, deps.redact(f"{type(error).__name__}: {error}".removesuffix(": ")))
     ended = deps.clock.now()

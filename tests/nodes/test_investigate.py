@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -46,6 +47,7 @@ class Tools:
 
     facts: dict[str, FactValue] = field(default_factory=dict)
     asked: list[dict[str, object]] = field(default_factory=list)
+    seconds: float = 0.0
 
     def specs(self, incident: Incident) -> tuple[InquirySpec, ...]:
         return (InquirySpec("look", "look at it", BaseModel),)
@@ -58,6 +60,7 @@ class Tools:
         found = Finding(asked=f"look {inquiry.params}", text=LONG[:max_chars], facts=self.facts, raw="raw")
 
         async def gather(incident: Incident) -> Finding:
+            await asyncio.sleep(self.seconds)
             return found
 
         source.gather = gather  # type: ignore[method-assign]
@@ -141,3 +144,13 @@ async def test_tools_that_were_not_offered_are_not_asked() -> None:
     end = await story.heal()
     assert isinstance(end, Finished) and end.outcome.status == "escalated"
     assert tools.asked == []
+
+
+async def test_time_for_answers_is_shared_by_all_of_them() -> None:
+    slow = Tools(seconds=0.3)
+    reasoner = Curious(batches=[[look("a"), look("b")]])
+    story = story_of(reasoner, slow, InquiryLimits(seconds=0.1, bytes_per_result=800))
+    await story.heal()
+    [_, first, second] = reasoner.shown[-1].evidence
+    assert (first.status, first.text) == ("failed", "no answer within 0.1 s")
+    assert second.status == "failed"
