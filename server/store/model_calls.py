@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, select
@@ -9,6 +10,10 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from agents.reasoning.ledger import ModelCall, Spent
 from server.store.rows import add, iso, stamp
 from server.store.schema import model_calls as calls
+from server.store.schema import model_texts
+
+_SHARED = ("system", "schema")
+"""What most calls of a kind have in common: each such text is kept once."""
 
 
 def called(connection: Connection, call: ModelCall) -> None:
@@ -23,7 +28,7 @@ def called(connection: Connection, call: ModelCall) -> None:
         model=call.model,
         prompt=call.prompt,
         method=call.method,
-        messages=[list(message) for message in call.messages],
+        messages=[[role, _kept(connection, text) if role in _SHARED else text] for role, text in call.messages],
         answer=call.answer,
         status=call.status,
         problem=call.problem,
@@ -33,6 +38,14 @@ def called(connection: Connection, call: ModelCall) -> None:
         seconds=call.seconds,
         cost_usd=call.cost_usd,
     )
+
+
+def _kept(connection: Connection, text: str) -> str:
+    """The digest under which the text is kept."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    if connection.execute(select(model_texts.c.digest).where(model_texts.c.digest == digest)).first() is None:
+        add(connection, model_texts, digest=digest, text=text)
+    return digest
 
 
 def spent(connection: Connection, incident_id: str) -> Spent:
@@ -47,7 +60,10 @@ def spent_since(connection: Connection, at: float) -> Spent:
 
 def of_incident(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
     """The calls of one incident, oldest first, whole."""
-    rows = connection.execute(select(calls).where(calls.c.incident_id == incident_id).order_by(calls.c.id))
+    rows = connection.execute(select(calls).where(calls.c.incident_id == incident_id).order_by(calls.c.id)).all()
+    digests = {text for row in rows for role, text in row.messages if role in _SHARED}
+    found = connection.execute(select(model_texts).where(model_texts.c.digest.in_(digests)))
+    shared = {row.digest: row.text for row in found}
     return [
         {
             "at": iso(row.at),
@@ -56,7 +72,7 @@ def of_incident(connection: Connection, incident_id: str) -> list[dict[str, Any]
             "model": row.model,
             "prompt": row.prompt,
             "method": row.method,
-            "messages": [{"role": role, "text": text} for role, text in row.messages],
+            "messages": [{"role": role, "text": shared.get(text, text)} for role, text in row.messages],
             "answer": row.answer,
             "status": row.status,
             "problem": row.problem,

@@ -128,6 +128,14 @@ commands = Table(
     UniqueConstraint("incident_id", "purpose", "step", "target", "digest"),
 )
 
+# What is the same in most calls of models, kept once.
+model_texts = Table(
+    "model_texts",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("text", Text, nullable=False),
+)
+
 # Every call of a model: what was sent and answered (redacted), and what it cost.
 model_calls = Table(
     "model_calls",

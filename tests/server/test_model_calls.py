@@ -54,6 +54,17 @@ async def test_the_calls_of_an_incident_are_read_whole(world: World) -> None:
     )
 
 
+async def test_what_calls_have_in_common_is_kept_once(world: World) -> None:
+    for text in ("one", "other"):
+        sent = (("system", "You find out why"), ("human", text), ("schema", "{}"))
+        await world.store.called(call("a", world.at, messages=sent))
+    first, second = await world.store.model_calls("a")
+    assert [item["text"] for item in first["messages"]] == ["You find out why", "one", "{}"]
+    assert [item["text"] for item in second["messages"]] == ["You find out why", "other", "{}"]
+    kept = await world.store._db.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM model_texts").scalar())
+    assert kept == 2
+
+
 async def test_the_record_the_interface_and_the_metrics_tell_what_was_spent(tmp_path: Path) -> None:
     services = make_services(tmp_path)
     async with running(services) as client:
