@@ -59,7 +59,7 @@ def judge(fault: Fault, record: Mapping[str, Any], injected_at: float, mended: b
         problem
         for wrong, problem in (
             (
-                not alerts.intersection(fault.alertnames),
+                not speaks_of(fault, record),
                 f"alert {' or '.join(fault.alertnames)} did not come, but {', '.join(sorted(alerts))}",
             ),
             (cause != fault.expected_cause, f"cause {cause or 'none'}, not {fault.expected_cause}"),
@@ -80,10 +80,19 @@ def alert_names(record: Mapping[str, Any]) -> set[str]:
     return {alert["labels"].get("alertname", "") for alert in record.get("alerts") or ()}
 
 
+def speaks_of(fault: Fault, record: Mapping[str, Any]) -> bool:
+    """Whether an alert of the incident is about the fault: its own, or one that says the same kind of trouble. Where
+    several rules see a fault, the heal may be over before the last of them fires."""
+    labels = [alert["labels"] for alert in record.get("alerts") or ()]
+    return any(
+        each.get("alertname") in fault.alertnames or each.get("issue_type") == fault.issue_type for each in labels
+    )
+
+
 def stray(fault: Fault, record: Mapping[str, Any]) -> bool:
     """Whether an ended heal was not about the fault: nothing of its alerts is the fault's, and all of them resolved."""
     status = (record.get("outcome") or {}).get("status")
-    return status == "self_resolved" and not alert_names(record).intersection(fault.alertnames)
+    return status == "self_resolved" and not speaks_of(fault, record)
 
 
 def failed(fault: Fault, problem: str) -> Verdict:

@@ -110,6 +110,13 @@ def test_in_the_lab_all_that_is_declared_may_run_unasked() -> None:
     assert len({policy.issue_type for policy in policies}) == 6
 
 
+def test_another_alert_of_the_same_kind_of_trouble_speaks_of_the_fault_as_well() -> None:
+    other = {"alertname": "UnitFailed", "issue_type": "service_down"}
+    assert judge(FAULT, RIGHT | {"alerts": [{"labels": other}]}, AT, mended=True).ok
+    full = {"alertname": "DiskFull", "issue_type": "disk_full"}
+    assert not judge(FAULT, RIGHT | {"alerts": [{"labels": full}]}, AT, mended=True).ok
+
+
 @pytest.mark.parametrize(
     ("alertname", "status", "about_else"),
     [
