@@ -18,7 +18,7 @@ from evals.lab.healer import Healer
 from evals.lab.hosts import LabStage
 from evals.lab.probing import ask, free_port, wait_until
 from evals.lab.stage import Fault, LabError, Role, StageHost, StageOptions
-from evals.lab.verdict import Verdict, alert_names, failed, judge, stray
+from evals.lab.verdict import Verdict, alert_names, failed, judge, speaks_of, stray
 from graph.records import IssueType
 from server.client import ServerUnreachable
 from tools.actions import CATALOG
@@ -131,10 +131,10 @@ class LabRunner:
             before = record["number"]
 
     def _with_alert(self, fault: Fault, record: dict[str, Any]) -> dict[str, Any]:
-        """The record once the fault's own alert has come, too: an escalation may be quicker than the second alert."""
+        """The record once an alert that speaks of the fault has come, too: an escalation may be quicker than the second alert."""
         deadline = time.monotonic() + SECOND_ALERT_WAIT
         with self.healer.client() as client:
-            while not alert_names(record).intersection(fault.alertnames) and time.monotonic() < deadline:
+            while not speaks_of(fault, record) and time.monotonic() < deadline:
                 time.sleep(0.3)
                 record = client.incident(str(record["number"]))
         return record
