@@ -131,7 +131,7 @@ class LabRunner:
             before = record["number"]
 
     def _with_alert(self, fault: Fault, record: dict[str, Any]) -> dict[str, Any]:
-        """The record once an alert that speaks of the fault has come, too: an escalation may be quicker than the second alert."""
+        """The record once an alert that speaks of the fault has come: an escalation may be quicker than the second."""
         deadline = time.monotonic() + SECOND_ALERT_WAIT
         with self.healer.client() as client:
             while not speaks_of(fault, record) and time.monotonic() < deadline:
