@@ -136,8 +136,10 @@ class Runner:
             except StoreError as error:
                 log.warning("the store could not be asked for runnable legs: %s", error)
                 pause = self._times.sweep
+            # not `wait_for`: in Python 3.11 it may swallow the cancelling by `stop`
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._kicked.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._kicked.wait()
             self._kicked.clear()
 
     async def _submit(self, runnable: Runnable) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from agents.legs import Finished, LegEnd, Resting
@@ -184,3 +185,23 @@ async def test_a_firing_that_came_back_is_healed_again_only_where_prometheus_sho
 async def test_stopping_lets_heals_end_their_super_step(server: Server) -> None:
     await server.runner.stop()
     assert server.agent.drained
+
+
+@pytest.mark.parametrize("ticks", range(6))
+async def test_a_runner_that_is_kicked_in_the_moment_it_stops_does_stop(tmp_path: Path, ticks: int) -> None:
+    server = Server(tmp_path)
+    server.store = Store.open(f"sqlite:///{tmp_path / 'selfheal.db'}")
+    runner = Runner(server.store, {}, lambda alert: asyncio.sleep(0, False), "test", QUICK)
+    runner.start(NoQueue())
+    await asyncio.sleep(0.3)
+    runner.kick()
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await runner.stop()
+    await server.store.close()
+
+
+class NoQueue:
+    async def submit(self, incident_id: str, leg: int, resource_key: str) -> bool:
+        return True
