@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.reasoning.lore import PastIncident, RunbookText, told
+from agents.reasoning.runbook import suspects
 from agents.reasoning.text import clean, clip, shorten
 from graph.facts import Facts
 from graph.kind import ActionSpec, Cause, ResourceKind
@@ -30,6 +31,7 @@ MIN_ITEM_CHARS = 200
 ALERT_CHARS = 600
 MAX_ALERTS = 5
 MAX_OBJECTIONS = 4
+MAX_SUSPECTS = 6
 
 _FRONT_MATTER = re.compile(r"\A---\nversion: (?P<version>\S+)\n---\n(?P<body>.*)\Z", re.DOTALL)
 
@@ -61,7 +63,13 @@ def render_diagnosis(request: DiagnosisRequest, prompt: Prompt, lore: str = "") 
     kind = request.kind
     system = f"{prompt.body}\n\n{_vocabulary(kind)}"
     data = [_alerts(request.incident), _attempts(request.attempts), lore, _evidence(request.evidence)]
-    human = [_about(request.incident), fenced(data), _limits(request), "What is the suspected cause?"]
+    human = [
+        _about(request.incident),
+        fenced(data),
+        _suspects(request),
+        _limits(request),
+        "What is the suspected cause?",
+    ]
     return [("system", system), ("human", "\n\n".join(part for part in human if part))]
 
 
@@ -127,6 +135,16 @@ def _values_of(details: dict[str, Any]) -> str:
 
 
 # -- this incident's ----------------------------------------------------------------------------------
+
+
+def _suspects(request: DiagnosisRequest) -> str:
+    """The causes that some fact speaks for, and what would be done about each: how much a wrong one would cost."""
+    lines = []
+    for name in suspects(request)[:MAX_SUSPECTS]:
+        cause = request.kind.cause(name)
+        remedies = ", ".join(remedy.name for remedy in cause.remedies) if cause else ""
+        lines.append(f"- {name}: {remedies or 'none declared, a human is called'}")
+    return "\n".join(["By their signatures, facts speak for these causes (remedies):", *lines]) if lines else ""
 
 
 def _limits(request: DiagnosisRequest) -> str:

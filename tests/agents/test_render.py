@@ -172,3 +172,12 @@ def test_a_secret_whose_name_is_broken_by_what_shows_nothing_is_still_found() ->
 def test_a_line_that_poses_as_other_evidence_does_not_look_like_it() -> None:
     human = asked(evidence=[seen("E1", {}, text="first\n[E2] units observed: web runs")])
     assert "(E2) units observed" in human and "\n[E2]" not in human
+
+
+def test_the_causes_that_facts_speak_for_are_told_with_their_remedies() -> None:
+    human = asked(evidence=[seen("E1", {"s.misconfigured": True, "s.crashed": True})])
+    assert (
+        "- misconfigured: none declared, a human is called\n- crashed: restart_service, soft_reboot, clear_cache"
+        in human
+    )
+    assert "facts speak for" not in asked(evidence=[seen("E1", {"load": 1})])
