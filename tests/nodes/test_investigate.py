@@ -41,6 +41,10 @@ class Curious(FakeReasoner):
         return await super().diagnose(request)
 
 
+class Look(BaseModel):
+    at: str = ""
+
+
 @dataclass
 class Tools:
     """One tool, `look`, whose answers are counted."""
@@ -50,7 +54,7 @@ class Tools:
     seconds: float = 0.0
 
     def specs(self, incident: Incident) -> tuple[InquirySpec, ...]:
-        return (InquirySpec("look", "look at it", BaseModel),)
+        return (InquirySpec("look", "look at it", Look),)
 
     def source(self, incident: Incident, inquiry: Inquiry, max_chars: int) -> EvidenceSource:
         if inquiry.params.get("at") == "nothing":
