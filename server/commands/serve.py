@@ -66,7 +66,9 @@ def run(settings: Settings) -> str | None:
         )
     )
     log.info("opening http://%s:%s", settings.listen.host, settings.listen.port)
-    log.info("tokens: webhook %s, operator %s", settings.webhook.token_file, settings.operator.token_file)
+    log.info(
+        "the webhook's token is in %s, the operator's in %s", settings.webhook.token_file, settings.operator.token_file
+    )
     try:
         server.run()
     except SystemExit:  # uvicorn's way to say that the port could not be opened; it has logged why
