@@ -70,5 +70,6 @@ class IncidentAccount:
         )
         try:
             await self.budget.ledger.called(entry)
-        except Exception:  # the answer counts for more than its record; the next call finds out that none is kept
+        except Exception:  # the answer counts for more than its record, and the call is counted all the same
+            self.budget.off_record(self.incident_id)
             logger.exception("a call of %s for incident %s could not be put on record", self.model, self.incident_id)

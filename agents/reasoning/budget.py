@@ -40,6 +40,8 @@ class Budget:
         self.ledger = ledger or MemoryLedger()
         self._now = now
         self._under_way: Counter[str] = Counter()
+        self._off_record: Counter[str] = Counter()
+        """Calls that the ledger could not take: they count all the same."""
 
     async def check(self, incident_id: str) -> None:
         """Raises BudgetExceeded where a limit is reached, and ReasonerFailed where nobody can say."""
@@ -49,10 +51,17 @@ class Budget:
         except Exception as error:  # whatever the store comes up with: what can't be counted is not spent
             raise ReasonerFailed(f"the budget can't be read: {type(error).__name__}") from error
         limits = self.limits
-        _within("incident", "calls", spent.calls + self._under_way[incident_id], limits.incident_calls)
+        _within("incident", "calls", spent.calls + self._unknown_to_ledger(incident_id), limits.incident_calls)
         _within("incident", "tokens", spent.tokens, limits.incident_tokens)
-        _within("day", "calls", today.calls + self._under_way.total(), limits.day_calls)
+        _within("day", "calls", today.calls + self._under_way.total() + self._off_record.total(), limits.day_calls)
         _within("day", "tokens", today.tokens, limits.day_tokens)
+
+    def off_record(self, incident_id: str) -> None:
+        """Count a call that could not be put on record, until this process ends."""
+        self._off_record[incident_id] += 1
+
+    def _unknown_to_ledger(self, incident_id: str) -> int:
+        return self._under_way[incident_id] + self._off_record[incident_id]
 
     @contextmanager
     def call(self, incident_id: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agents.reasoning.runbook import rank
 from agents.reasoning.text import clip
 from graph.facts import Fact, Facts
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE, Match, ResourceKind, Signature
@@ -50,7 +51,7 @@ def prove(claim: Claim, request: DiagnosisRequest) -> Proof:
     if not claim.evidence_ids:
         raise Unproven(f"evidence_ids: {claim.cause} needs at least one piece of evidence that speaks for it")
     facts, resource = facts_of(request.evidence), request.incident.resource
-    match = _match(claim, request.kind, facts, resource)
+    match = _match(claim, request, facts, resource)
     _not_healthy(claim, match, request.kind, facts, resource)
     match = _about(claim, match, request.kind, facts, resource)
     speaking = tuple(dict.fromkeys(fact.evidence_id for fact in match.cites))
@@ -60,13 +61,6 @@ def prove(claim: Claim, request: DiagnosisRequest) -> Proof:
     if bare:
         raise Unproven(f"evidence_ids: {', '.join(bare)} carries no fact; cite what does: {shown(match.cites)}")
     return Proof(tuple(dict.fromkeys((*claim.evidence_ids, *speaking))), claim.target or match.target)
-
-
-def candidates(kind: ResourceKind, facts: Facts, resource: Resource) -> list[tuple[str, Match]]:
-    """Every cause that some fact speaks for, and `no_fault`, best first."""
-    named = [(NO_FAULT, kind.no_fault), *((cause.name, cause.signature) for cause in kind.causes)]
-    found = [(name, match) for name, signature in named if (match := _matched(name, signature, facts, resource))]
-    return sorted(found, key=lambda item: -item[1].score)
 
 
 def shown(facts: Sequence[Fact]) -> str:
@@ -82,14 +76,13 @@ def _cited_exists(claim: Claim, request: DiagnosisRequest) -> None:
         raise Unproven(f"evidence_ids: {clip(', '.join(unknown), 80)} does not exist; there is {there}")
 
 
-def _match(claim: Claim, kind: ResourceKind, facts: Facts, resource: Resource) -> Match:
-    signature = _signature(kind, claim.cause)
+def _match(claim: Claim, request: DiagnosisRequest, facts: Facts, resource: Resource) -> Match:
+    signature = _signature(request.kind, claim.cause)
     match = _matched(claim.cause, signature, facts, resource) if signature else None
     if match is not None:
         return match
-    others = [
-        f"{name} ({shown(match.cites)})" for name, match in candidates(kind, facts, resource) if name != claim.cause
-    ]
+    ranked, _ = rank(request.kind, facts, request.incident)
+    others = [f"{other.name} ({shown(other.match.cites)})" for other in ranked if other.name != claim.cause]
     instead = f"facts speak for {'; '.join(others[:SHOWN_CAUSES])}" if others else "no declared cause has facts for it"
     raise Unproven(f"suspected_cause: no fact speaks for {claim.cause}; {instead}; else it is {UNKNOWN_CAUSE}")
 

@@ -180,7 +180,10 @@ async def test_a_call_that_is_cancelled_is_on_record() -> None:
 
 async def test_an_answer_counts_though_it_could_not_be_put_on_record() -> None:
     with serving(answer(GOOD)) as server:
-        found = await reasoner(server.base_url, Unwritable()).diagnose(diagnosis_request())
+        llm = reasoner(server.base_url, Unwritable(), BudgetLimits(incident_calls=1))
+        found = await llm.diagnose(diagnosis_request())
+        with pytest.raises(BudgetExceeded):
+            await llm.diagnose(diagnosis_request())
     assert found.author == "llm:tiny"  # type: ignore[union-attr]
 
 
