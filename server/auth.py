@@ -19,6 +19,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.access.actor import SHARED, Actor
 from server.settings_errors import ConfigError
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
@@ -112,9 +113,15 @@ class RequireToken:
             return
         token = presented_token(scope["headers"])
         if token is not None and self.tokens.opens(scope["path"], token):
+            scope.setdefault("state", {})["actor"] = Actor(SHARED, "admin", "token", _address(scope))
             await self.app(scope, receive, send)
             return
         await _refuse(scope["path"], token is None, send)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def presented_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Literal, get_args
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.records import OutcomeStatus, PlanStep
+from server.access.actor import Actor, needs
 from server.bodies import StrictRoute
 from server.changes import Changes
-from server.editing import edited_plan
-from server.errors import ApiError, Problem, not_found
+from server.errors import ApiError, Problem
 from server.services import Services
-from server.store import Conflict, NotFound
+from server.store.who import Who
+from server.verbs import Verbs
 
 PHASES = ("queued", "running", "waiting", "waiting_approval", "escalated", "declined", "closed")
 STATUSES = tuple(dict.fromkeys((*PHASES, *get_args(OutcomeStatus))))
 MAX_WAIT_SECONDS = 30.0
 
-_REFERENCE = re.compile(r"[0-9]{1,15}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_ANSWERS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (401, 404, 409, 422)}
+Approver = Annotated[Actor, Depends(needs("approver"))]
+_ANSWERS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (401, 403, 404, 409, 422)}
 
 
 class By(BaseModel):
-    """Who asks, and why; both are recorded."""
+    """Why, and with the operator's shared token also who asks; both are recorded."""
 
     model_config = ConfigDict(extra="forbid")
 
-    by: str = Field(default="operator", max_length=200)
+    by: str | None = Field(default=None, max_length=200)
     comment: str = Field(default="", max_length=2000)
 
 
@@ -54,7 +52,7 @@ class Decision(By):
 def incident_routes(services: Services, changes: Changes) -> APIRouter:
     """Everything under `/api/incidents`."""
     router = APIRouter(prefix="/api/incidents", route_class=StrictRoute, tags=["incidents"], responses=_ANSWERS)
-    store = services.store
+    store, verbs = services.store, Verbs(services)
 
     @router.get("", summary="List incidents, newest first")
     async def incidents(
@@ -71,7 +69,7 @@ def incident_routes(services: Services, changes: Changes) -> APIRouter:
 
     @router.get("/{reference}", summary="The whole record of one incident, by id or number")
     async def incident(reference: str) -> dict[str, Any]:
-        return await _record(services, reference)
+        return await verbs.record_of(reference)
 
     @router.get("/{reference}/events", summary="Follow a heal: answers once its timeline or phase has changed")
     async def events(
@@ -80,14 +78,14 @@ def incident_routes(services: Services, changes: Changes) -> APIRouter:
         wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0.0,
     ) -> dict[str, Any]:
         """Give `seen` the last answer's `token`; answers at once where it is another, else after `wait` seconds."""
-        incident_id = await _id(services, reference)
+        incident_id = await verbs.id_of(reference)
         return await changes.events(incident_id, seen, wait)
 
     @router.get(
         "/{reference}/evidence/{evidence_id}", summary="The whole (redacted) answer behind one piece of evidence"
     )
     async def raw_evidence(reference: str, evidence_id: str) -> dict[str, str]:
-        record = await _record(services, reference)
+        record = await verbs.record_of(reference)
         raw = await store.raw(f"{record['id']}/{evidence_id:.50}")
         if raw is None:
             remedy = "the record's `evidence` lists what there is"
@@ -96,75 +94,35 @@ def incident_routes(services: Services, changes: Changes) -> APIRouter:
 
     @router.get("/{reference}/model-calls", summary="What models were asked, and answered (redacted), oldest first")
     async def model_calls(reference: str) -> dict[str, Any]:
-        incident_id = await _id(services, reference)
+        incident_id = await verbs.id_of(reference)
         return {"id": incident_id, "calls": await store.model_calls(incident_id)}
 
-    _decisions(router, services)
+    _decisions(router, verbs)
     return router
 
 
-def _decisions(router: APIRouter, services: Services) -> None:
-    store = services.store
-
+def _decisions(router: APIRouter, verbs: Verbs) -> None:
     @router.post("/{reference}/decision", summary="Approve, edit or reject the waiting plan")
-    async def decide(reference: str, body: Decision) -> dict[str, Any]:
+    async def decide(reference: str, body: Decision, actor: Approver) -> dict[str, Any]:
         """409 where the plan changed, expired or is not waiting; 422 for an invalid edit, naming step and field."""
-        incident_id = await _id(services, reference)
-        plan = await edited_plan(services, incident_id, body.plan.steps if body.plan else None, body.decision, body.by)
-        with _explained():
-            await store.decide(incident_id, body.decision, body.plan_fingerprint, body.by, body.comment, plan)
-        fingerprint = plan.plan_fingerprint if plan else body.plan_fingerprint
-        return {"id": incident_id, "decision": body.decision, "plan_fingerprint": fingerprint}
+        steps = body.plan.steps if body.plan else None
+        who = actor.who(body.by)
+        return await verbs.decide(reference, who, body.decision, body.plan_fingerprint, steps, body.comment)
 
     @router.post("/{reference}/cancel", summary="Stop a heal between side effects; says what can't be stopped")
-    async def cancel(reference: str, body: By | None = None) -> dict[str, Any]:
-        incident_id = await _id(services, reference)
-        with _explained():
-            said = await store.cancel(incident_id, _who(body).by)
-        return {"id": incident_id, "said": said}
+    async def cancel(reference: str, actor: Approver, body: By | None = None) -> dict[str, Any]:
+        return await verbs.cancel(reference, _who(actor, body))
 
     @router.post("/{reference}/retry", summary="Try an escalated or declined incident again")
-    async def retry(reference: str, body: By | None = None) -> dict[str, Any]:
-        incident_id = await _id(services, reference)
-        with _explained():
-            await store.retry(incident_id, _who(body).by)
-        return {"id": incident_id, "said": "queued to be tried again"}
+    async def retry(reference: str, actor: Approver, body: By | None = None) -> dict[str, Any]:
+        return await verbs.retry(reference, _who(actor, body))
 
     @router.post(
         "/{reference}/close", summary="Close an escalated or declined incident, so that it lets go of its resource"
     )
-    async def close(reference: str, body: By | None = None) -> dict[str, Any]:
-        incident_id = await _id(services, reference)
-        with _explained():
-            await store.close_incident(incident_id, _who(body).by, _who(body).comment)
-        return {"id": incident_id, "said": "closed"}
+    async def close(reference: str, actor: Approver, body: By | None = None) -> dict[str, Any]:
+        return await verbs.close(reference, _who(actor, body), body.comment if body else "")
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turns what the store says no with into answers."""
-    try:
-        yield
-    except NotFound as error:
-        raise ApiError(404, str(error), "id", "list them with GET /api/incidents") from error
-    except Conflict as error:
-        remedy = "read the incident again: its phase and waiting_for say what can be done"
-        raise ApiError(409, str(error), remedy=remedy) from error
-
-
-def _who(body: By | None) -> By:
-    return body or By()
-
-
-async def _id(services: Services, reference: str) -> str:
-    found = await services.store.incident_id(reference) if _REFERENCE.fullmatch(reference) else None
-    if found is None:
-        raise not_found(reference)
-    return found
-
-
-async def _record(services: Services, reference: str) -> dict[str, Any]:
-    record = await services.store.incident(reference) if _REFERENCE.fullmatch(reference) else None
-    if record is None:
-        raise not_found(reference)
-    return record
+def _who(actor: Actor, body: By | None) -> Who:
+    return actor.who(body.by if body else None)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.access.actor import Actor, needs
 from server.bodies import StrictRoute
 from server.errors import Problem
 from server.services import Services
 from server.store import StoreError
+from server.verbs import Verbs
 
 READY_SECONDS = 3.0
+Approver = Annotated[Actor, Depends(needs("approver"))]
 
 
 class Pause(BaseModel):
@@ -23,13 +26,14 @@ class Pause(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: str = Field(default="operator", max_length=200)
+    by: str | None = Field(default=None, max_length=200)
     reason: str = Field(default="", max_length=2000)
 
 
 def operation_routes(services: Services) -> APIRouter:
     """Probes, metrics, pause and resume."""
     router = APIRouter(route_class=StrictRoute, tags=["server"])
+    verbs = Verbs(services)
 
     @router.get("/healthz", summary="Alive")
     async def healthz() -> dict[str, str]:
@@ -52,15 +56,13 @@ def operation_routes(services: Services) -> APIRouter:
         return {"paused": await services.store.paused()}
 
     @router.post("/api/pause", summary="Hold every repair that has not begun; diagnosis goes on")
-    async def pause(body: Pause | None = None) -> dict[str, Any]:
+    async def pause(actor: Approver, body: Pause | None = None) -> dict[str, Any]:
         asked = body or Pause()
-        await services.store.pause(asked.by, asked.reason)
-        return {"paused": await services.store.paused()}
+        return await verbs.pause(actor.who(asked.by), asked.reason)
 
     @router.post("/api/resume", summary="Let repairs go on")
-    async def resume(body: Pause | None = None) -> dict[str, Any]:
-        await services.store.resume((body or Pause()).by)
-        return {"paused": await services.store.paused()}
+    async def resume(actor: Approver, body: Pause | None = None) -> dict[str, Any]:
+        return await verbs.resume(actor.who(body.by if body else None))
 
     return router
 

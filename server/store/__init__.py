@@ -26,6 +26,7 @@ from server.store.notices import Notice
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
+from server.store.who import Who
 
 __all__ = [
     "Accepted",
@@ -40,6 +41,7 @@ __all__ = [
     "Store",
     "StoreBusy",
     "StoreError",
+    "Who",
 ]
 
 log = logging.getLogger("selfheal.store")
@@ -147,35 +149,35 @@ class Store:
         incident_id: str,
         decision: str,
         plan_fingerprint: str,
-        by: str,
+        by: Who | str,
         comment: str = "",
         edited: Plan | None = None,
     ) -> None:
         """Answer the waiting approval. Raises NotFound, Conflict."""
         now = self._now()
         await self._db.write(
-            lambda c: deciding.decide(c, incident_id, decision, plan_fingerprint, by, comment, edited, now)
+            lambda c: deciding.decide(c, incident_id, decision, plan_fingerprint, Who.of(by), comment, edited, now)
         )
         self._changed(incident_id)
 
-    async def cancel(self, incident_id: str, by: str) -> str:
-        said = await self._db.write(lambda c: deciding.cancel(c, incident_id, by, self._now()))
+    async def cancel(self, incident_id: str, by: Who | str) -> str:
+        said = await self._db.write(lambda c: deciding.cancel(c, incident_id, Who.of(by), self._now()))
         self._changed(incident_id)
         return said
 
-    async def retry(self, incident_id: str, by: str) -> None:
-        await self._db.write(lambda c: deciding.retry(c, incident_id, by, self._now()))
+    async def retry(self, incident_id: str, by: Who | str) -> None:
+        await self._db.write(lambda c: deciding.retry(c, incident_id, Who.of(by), self._now()))
         self._changed(incident_id)
 
-    async def close_incident(self, incident_id: str, by: str, comment: str = "") -> None:
-        await self._db.write(lambda c: deciding.close(c, incident_id, by, comment, self._now()))
+    async def close_incident(self, incident_id: str, by: Who | str, comment: str = "") -> None:
+        await self._db.write(lambda c: deciding.close(c, incident_id, Who.of(by), comment, self._now()))
         self._changed(incident_id)
 
-    async def pause(self, by: str, reason: str) -> None:
-        await self._db.write(lambda c: deciding.pause(c, by, reason, self._now()))
+    async def pause(self, by: Who | str, reason: str) -> None:
+        await self._db.write(lambda c: deciding.pause(c, Who.of(by), reason, self._now()))
 
-    async def resume(self, by: str) -> None:
-        await self._db.write(lambda c: deciding.resume(c, by, self._now()))
+    async def resume(self, by: Who | str) -> None:
+        await self._db.write(lambda c: deciding.resume(c, Who.of(by), self._now()))
         self._changed(None)
 
     async def paused(self) -> dict[str, Any] | None:

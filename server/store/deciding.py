@@ -12,6 +12,7 @@ from server.store import past
 from server.store.attempts import all_attempts
 from server.store.rows import add, change, incident_row, iso, moment, stamp, tell, upsert
 from server.store.schema import StoreError, approvals, audit, incidents, journal, leases, switches, timeline
+from server.store.who import Who
 
 
 class NotFound(StoreError):
@@ -27,7 +28,7 @@ def decide(
     incident_id: str,
     decision: str,
     plan_fingerprint: str,
-    by: str,
+    who: Who,
     comment: str,
     edited: Plan | None,
     now: datetime,
@@ -42,7 +43,7 @@ def decide(
         steps = [step.model_dump(mode="json") for step in edited.steps]
         args = {"plan_fingerprint": edited.plan_fingerprint, "steps": steps}
         given["edited_action"] = {"name": "run_plan", "args": args}
-    answer = {"decisions": [given], "by": by, "at": iso(stamp(now)), "plan_fingerprint": plan_fingerprint}
+    answer = {"decisions": [given], "by": who.name, "at": iso(stamp(now)), "plan_fingerprint": plan_fingerprint}
     connection.execute(
         update(approvals)
         .where(approvals.c.id == latest.id)
@@ -50,14 +51,14 @@ def decide(
             state="decided",
             decision=decision,
             plan_fingerprint=edited.plan_fingerprint if edited is not None else plan_fingerprint,
-            decided_by=by,
+            decided_by=who.name,
             decided_at=stamp(now),
             comment=comment,
             answer=answer,
         )
     )
     change(connection, row.id, phase="queued", wake_at=None, wait_reason=None, updated_at=stamp(now))
-    _audit(connection, by, decision, row.id, now, plan_fingerprint=plan_fingerprint, comment=comment)
+    _audit(connection, who, decision, row.id, now, plan_fingerprint=plan_fingerprint, comment=comment)
 
 
 def _still_waiting(row: Row[Any], latest: Row[Any] | None, plan_fingerprint: str, now: datetime) -> None:
@@ -110,7 +111,7 @@ def record_approval(connection: Connection, incident_id: str, approval: Approval
     _audit(connection, approval.by, approval.decision, incident_id, approval.at, **detail)
 
 
-def cancel(connection: Connection, incident_id: str, by: str, now: datetime) -> str:
+def cancel(connection: Connection, incident_id: str, who: Who, now: datetime) -> str:
     """Stop a heal between side effects; says what can't be stopped. Raises NotFound, Conflict."""
     row = _get(connection, incident_id)
     if row.phase in ("escalated", "declined", "closed"):
@@ -118,7 +119,7 @@ def cancel(connection: Connection, incident_id: str, by: str, now: datetime) -> 
     under_way = connection.execute(
         select(journal).where(journal.c.incident_id == row.id, journal.c.finished_at.is_(None))
     ).first()
-    values: dict[str, Any] = {"cancel_by": by, "updated_at": stamp(now)}
+    values: dict[str, Any] = {"cancel_by": who.name, "updated_at": stamp(now)}
     if row.phase != "running":
         values |= {"phase": "queued", "wake_at": None}
     change(connection, row.id, **values)
@@ -129,21 +130,23 @@ def cancel(connection: Connection, incident_id: str, by: str, now: datetime) -> 
             f"{under_way.action} ({under_way.rendered}) is under way since {moment(under_way.started_at):%H:%M:%S} UTC "
             "and can't be stopped; nothing will follow it"
         )
-    tell(connection, row.id, f"cancel:{stamp(now)}", now, f"cancel asked for: {said}", author=by)
-    _audit(connection, by, "cancel", row.id, now, said=said)
+    tell(connection, row.id, f"cancel:{stamp(now)}", now, f"cancel asked for: {said}", author=who.name)
+    _audit(connection, who, "cancel", row.id, now, said=said)
     return said
 
 
-def retry(connection: Connection, incident_id: str, by: str, now: datetime) -> None:
+def retry(connection: Connection, incident_id: str, who: Who, now: datetime) -> None:
     """Let a heal that ended without success start again, with what was learnt and its attempts forgiven."""
     row = _get(connection, incident_id)
     if row.phase not in ("escalated", "declined"):
         raise Conflict(f"#{row.number} is {row.phase}: only an escalated or declined incident can be tried again")
     if row.resource is None:
         raise Conflict(f"#{row.number} names no resource we know: declare it, then let the alert come again")
-    tell(connection, row.id, f"retry:{stamp(now)}", now, "asked to try again", author=by, records={"outcome": None})
+    tell(
+        connection, row.id, f"retry:{stamp(now)}", now, "asked to try again", author=who.name, records={"outcome": None}
+    )
     reopen(connection, row, now, forgive=True)
-    _audit(connection, by, "retry", row.id, now)
+    _audit(connection, who, "retry", row.id, now)
 
 
 def reopen(connection: Connection, row: Row[Any], now: datetime, *, forgive: bool = False) -> None:
@@ -159,7 +162,7 @@ def reopen(connection: Connection, row: Row[Any], now: datetime, *, forgive: boo
     past.reopened(connection, row.id)
 
 
-def close(connection: Connection, incident_id: str, by: str, comment: str, now: datetime) -> None:
+def close(connection: Connection, incident_id: str, who: Who, comment: str, now: datetime) -> None:
     """A human takes note: the incident lets go of its resource."""
     row = _get(connection, incident_id)
     if row.phase not in ("escalated", "declined"):
@@ -167,19 +170,19 @@ def close(connection: Connection, incident_id: str, by: str, comment: str, now: 
     change(connection, row.id, phase="closed", updated_at=stamp(now))
     past.closed(connection, row.id, comment)
     connection.execute(leases.delete().where(leases.c.incident_id == row.id))
-    tell(connection, row.id, "closed", now, f"closed{f': {comment}' if comment else ''}", author=by)
-    _audit(connection, by, "close", row.id, now, comment=comment)
+    tell(connection, row.id, "closed", now, f"closed{f': {comment}' if comment else ''}", author=who.name)
+    _audit(connection, who, "close", row.id, now, comment=comment)
 
 
-def pause(connection: Connection, by: str, reason: str, now: datetime) -> None:
+def pause(connection: Connection, who: Who, reason: str, now: datetime) -> None:
     """Hold every repair that has not begun."""
-    upsert(connection, switches, {"name": "pause", "by": by, "reason": reason, "at": stamp(now)}, ("name",))
-    _audit(connection, by, "pause", None, now, reason=reason)
+    upsert(connection, switches, {"name": "pause", "by": who.name, "reason": reason, "at": stamp(now)}, ("name",))
+    _audit(connection, who, "pause", None, now, reason=reason)
 
 
-def resume(connection: Connection, by: str, now: datetime) -> None:
+def resume(connection: Connection, who: Who, now: datetime) -> None:
     connection.execute(switches.delete().where(switches.c.name == "pause"))
-    _audit(connection, by, "resume", None, now)
+    _audit(connection, who, "resume", None, now)
 
 
 def rechecked(connection: Connection, incident_id: str, still_firing: bool, reason: str, now: datetime) -> None:
@@ -212,8 +215,12 @@ def _get(connection: Connection, incident_id: str) -> Row[Any]:
     return row
 
 
-def _audit(connection: Connection, who: str, what: str, incident_id: str | None, now: datetime, **detail: Any) -> None:
-    add(connection, audit, at=stamp(now), who=who, what=what, incident_id=incident_id, detail=detail)
+def _audit(
+    connection: Connection, who: Who | str, what: str, incident_id: str | None, now: datetime, **detail: Any
+) -> None:
+    actor = Who.of(who)
+    told = detail | actor.origin
+    add(connection, audit, at=stamp(now), who=actor.name, what=what, incident_id=incident_id, detail=told)
 
 
 def paused(connection: Connection) -> dict[str, Any] | None:
