@@ -17,6 +17,7 @@ from langgraph.types import Command, StateSnapshot
 
 from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.build import GRAPH_VERSION, RECURSION_LIMIT, build_graph
+from graph.nodes.gate import patience
 from graph.ports import Deps, PermanentError
 from graph.records import Attempt, Incident, Outcome, Wait
 from graph.spans import span
@@ -133,7 +134,7 @@ class Agent:
             raise HealWedged(f"heal of incident {incident.id} waits for approval but can't be read: {error}") from error
         if heal.plan is None or heal.gate is None:
             raise HealWedged(f"heal of incident {incident.id} waits for approval without a plan")
-        expires = self._deps.clock.now() + timedelta(seconds=self._deps.settings.approval_timeout_seconds)
+        expires = self._deps.clock.now() + timedelta(seconds=patience(heal, self._deps))
         return WaitingForApproval(snapshot.interrupts[0].value, heal.plan, heal.gate, expires)
 
     def _config(self, incident: Incident, holder: str) -> RunnableConfig:

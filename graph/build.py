@@ -6,7 +6,7 @@ gather_context → diagnose → plan → gate → (approve) → execute ⟲ → 
        ↑            │        │       ↑ ↘ wait              ↑  ↘ wait     ↑
        └─── wait ───┤        └───────┼──────── escalate ───┼─────────────┤
    nothing explains └ no fault ──────┼─────────────────────┘             │
-   it: look again                    │   verify ✗ → (rollback ⟲) → retry → gather_context | escalate
+   it: look again                    │   rejected, or verify ✗ → (rollback ⟲) → retry → gather_context | escalate
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WALK: tuple[tuple[Node, bool, Route | None, tuple[str, ...]], ...] = (
     (investigate, True, routes.after_investigate, ("investigate", "diagnose", "close")),
     (plan, True, routes.after_plan, ("gate", "escalate", "close")),
     (gate, True, routes.after_gate, ("execute", "approve", "wait", "escalate", "close")),
-    (approve, True, routes.after_approve, ("gate", "plan", "approve", "escalate", "close")),
+    (approve, True, routes.after_approve, ("gate", "plan", "approve", "retry", "escalate", "close")),
     (execute, True, routes.after_execute, ("execute", "verify", "wait", "rollback", "retry", "escalate", "close")),
     (verify, True, routes.after_verify, ("close", "wait", "gather_context", "rollback", "retry", "escalate")),
     (

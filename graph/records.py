@@ -27,6 +27,8 @@ Risk = Literal["read_only", "low", "disruptive", "destructive"]
 
 MAX_LABEL_CHARS = 2048
 JudgedBy = Literal["resource", "traffic"]
+OnExpiry = Literal["escalate", "close"]
+AfterRejection = Literal["close", "replan"]
 RISKS: tuple[Risk, ...] = ("read_only", "low", "disruptive", "destructive")
 
 
@@ -95,6 +97,10 @@ class Policy(Record):
     """Destructive actions that may run unasked, by name."""
     dry_run: bool = False
     """Plan and render, touch nothing, and say what would have been done."""
+    approval_timeout_seconds: float | None = Field(default=None, gt=0, le=30 * 86_400)
+    """How long a human is waited for, where it is another time than `healing.approval_timeout_seconds`."""
+    on_expiry: OnExpiry = "escalate"
+    """What follows when nobody has decided in time: call a human, or close the incident without having acted."""
 
 
 class Incident(Record):
@@ -250,6 +256,13 @@ class Approval(Record):
     comment: str = ""
     steps: tuple[PlanStep, ...] = ()
     """For `edit`: the steps wanted instead."""
+    then: AfterRejection = "close"
+    """For `reject`: whether that is the end, or another plan is wanted that heeds the comment."""
+
+    @property
+    def wants_another(self) -> bool:
+        """Whether it is a rejection after which to think again."""
+        return self.decision == "reject" and self.then == "replan"
 
 
 class ActionResult(Record):
@@ -327,12 +340,19 @@ class Attempt(Record):
     rolled_back: bool = False
     forgiven: bool = False
     """A human asked to try again: it is remembered, but no longer counts."""
+    rejected: bool = False
+    """A human did not want its plan: `why_ended` holds what they said."""
     ended_at: AwareDatetime
 
     @property
     def counts(self) -> bool:
-        """Whether it uses up a retry and a remedy."""
+        """Whether it uses up a retry."""
         return self.acted and not self.forgiven
+
+    @property
+    def spent(self) -> bool:
+        """Whether its plan and its remedy are used up: it was tried, or a human did not want it."""
+        return (self.acted or self.rejected) and not self.forgiven
 
 
 OutcomeStatus = Literal["mitigated", "escalated", "self_resolved", "declined"]
@@ -372,7 +392,7 @@ class Wait(Record):
 class Stop(Record):
     """Why the heal must go no further, asked of the store between side effects."""
 
-    rule: Literal["cancelled", "alerts_resolved"]
+    rule: Literal["cancelled", "alerts_resolved", "taken_over"]
     reason: str
     by: str = ""
 

@@ -65,9 +65,11 @@ def after_gate(heal: Heal, deps: Deps) -> str:
 def after_approve(heal: Heal, deps: Deps) -> str:
     if heal.approval is None:
         return "approve"
-    return {"approve": "gate", "edit": "plan", "reject": "close", "withdrawn": "close", "expired": "escalate"}[
-        heal.approval.decision
-    ]
+    if heal.approval.wants_another:
+        return "retry"
+    if heal.approval.decision == "expired":
+        return autonomy_of(heal, deps).on_expiry
+    return {"approve": "gate", "edit": "plan", "reject": "close", "withdrawn": "close"}[heal.approval.decision]
 
 
 def after_execute(heal: Heal, deps: Deps) -> str:

@@ -248,12 +248,12 @@ def _options(cause: Cause, request: PlanRequest, resource: Resource) -> tuple[li
 
 
 def _tries(request: PlanRequest, cause: Cause) -> list[Attempt]:
-    """The earlier attempts at this cause, of this target, that count."""
+    """The earlier attempts at this cause, of this target, whose remedy is used up."""
     target = request.diagnosis.target
     return [
         attempt
         for attempt in request.attempts
-        if attempt.counts and attempt.suspected_cause == cause.name and attempt.target in (None, target)
+        if attempt.spent and attempt.suspected_cause == cause.name and attempt.target in (None, target)
     ]
 
 

@@ -35,4 +35,4 @@ def settled(request: DiagnosisRequest) -> bool:
     best, *others = candidates
     if any(round(best.rank - other.rank, 6) <= AMBIGUOUS_WITHIN for other in others):
         return False
-    return not any(attempt.counts and attempt.suspected_cause == best.name for attempt in request.attempts)
+    return not any(attempt.spent and attempt.suspected_cause == best.name for attempt in request.attempts)

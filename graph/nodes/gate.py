@@ -31,6 +31,11 @@ async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
     return {"gate": waiting, "wait": Wait(until=held.until, reason=held.reason, then="gate")}
 
 
+def patience(heal: Heal, deps: Deps) -> float:
+    """Seconds for which a human is waited for."""
+    return autonomy_of(heal, deps).approval_timeout_seconds or deps.settings.approval_timeout_seconds
+
+
 def autonomy_of(heal: Heal, deps: Deps) -> policy.Autonomy:
     """The strictest policy among what the alerts and the diagnosis say it is."""
     issue_types = set(heal.incident.issue_types)

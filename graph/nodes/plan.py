@@ -23,12 +23,14 @@ async def plan(heal: Heal, deps: Deps, leg: Leg) -> Update:
     specs = deps.actions.specs(deps.kind)
     evidence = await with_whole_texts(heal, deps)
     request = PlanRequest(heal.incident, deps.kind, evidence, heal.diagnosis, heal.attempts, specs)
-    tried = {attempt.plan_fingerprint: attempt.number for attempt in heal.attempts if attempt.counts}
+    spent = {attempt.plan_fingerprint: attempt for attempt in heal.attempts if attempt.spent}
     while len(request.objections) < MAX_OBJECTIONS:
         draft = await deps.reasoner.plan(request)
         completed, objection = await _complete(draft, deps, resource)
-        if completed is not None and completed.plan_fingerprint in tried and completed.steps:
-            objection = f"attempt {tried[completed.plan_fingerprint]} ran this very plan; propose another"
+        if completed is not None and completed.plan_fingerprint in spent and completed.steps:
+            earlier = spent[completed.plan_fingerprint]
+            was = earlier.why_ended if earlier.rejected else "ran"
+            objection = f"this very plan was attempt {earlier.number}, which {was}; propose another"
         if completed is not None and objection is None:
             cause, facts = deps.kind.cause(heal.diagnosis.suspected_cause), facts_of(heal.evidence)
             beyond = beyond_remedies(completed, cause, resource, heal.diagnosis.target, facts)

@@ -6,7 +6,7 @@ from graph.nodes.gate import autonomy_of
 from graph.nodes.wrapper import Leg
 from graph.ports import Deps
 from graph.records import Attempt
-from graph.rules.escalation import Retry, next_move, why_attempt_failed
+from graph.rules.escalation import Retry, next_move, rejection, why_attempt_failed
 from graph.state import Heal, Update
 
 
@@ -21,12 +21,19 @@ async def retry(heal: Heal, deps: Deps, leg: Leg) -> Update:
         target=heal.diagnosis.target,
         acted=bool(started),
         first_action_at=min(started, default=None),
-        why_ended=why_attempt_failed(heal.results, heal.verification),
+        why_ended=_why(heal),
+        rejected=heal.approval is not None and heal.approval.wants_another,
         rolled_back=any(result.undo and result.status == "succeeded" for result in heal.results),
         ended_at=deps.clock.now(),
     )
     attempts = (*heal.attempts, attempt)
     if not isinstance(next_move(attempts, autonomy_of(heal, deps)), Retry):
         return {"attempts": attempts, "results": ()}
-    cleared = dict.fromkeys(("plan", "gate", "approval", "verification", "wait"))
+    cleared: Update = dict.fromkeys(("plan", "gate", "approval", "verification", "wait"))
     return {"attempts": attempts, "results": (), "looks": 0, **cleared}
+
+
+def _why(heal: Heal) -> str:
+    if heal.approval is not None and heal.approval.wants_another:
+        return rejection(heal.approval)
+    return why_attempt_failed(heal.results, heal.verification)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from graph.records import Approval, Diagnosis, Gate, Incident, Plan, PlanStep
+from graph.records import AfterRejection, Approval, Diagnosis, Gate, Incident, Plan, PlanStep
 
 RUN_PLAN = "run_plan"
 
@@ -37,6 +37,7 @@ class _Decision(BaseModel):
     model_config = ConfigDict(extra="ignore")
     type: str
     message: str = ""
+    then: AfterRejection = "close"
     edited_action: _EditedAction | None = None
 
 
@@ -90,5 +91,6 @@ def read_answer(answer: object, plan_fingerprint: str, by: str, now: datetime) -
             "plan_fingerprint": read.plan_fingerprint or plan_fingerprint,
             "comment": decision.message,
             "steps": steps,
+            "then": decision.then,
         }
     )

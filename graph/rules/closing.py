@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from graph.records import Outcome, Times
+from graph.rules.escalation import rejection
 from graph.rules.policy import attempts_made
 from graph.state import Heal
 
@@ -18,15 +19,19 @@ def outcome(heal: Heal, now: datetime) -> Outcome:
 
 def _unescalated(heal: Heal) -> Outcome:
     if heal.stop is not None:
-        if heal.stop.rule == "cancelled":
+        if heal.stop.rule in ("cancelled", "taken_over"):
             ran = [result.action for result in heal.results if result.started_at]
             after = f", after {', '.join(ran)} had run; its effect was not verified" if ran else ", before anything ran"
+            if heal.stop.rule == "taken_over":
+                return Outcome(status="escalated", rule="taken_over", reason=f"{heal.stop.reason}{after}")
             return Outcome(status="declined", rule="cancelled", reason=f"{heal.stop.reason}{after}")
         return Outcome(status="self_resolved", rule=heal.stop.rule, reason=heal.stop.reason)
     approval = heal.approval
     if approval is not None and approval.decision == "reject":
-        comment = f": {approval.comment}" if approval.comment else ""
-        return Outcome(status="declined", rule="rejected", reason=f"rejected by {approval.by}{comment}")
+        return Outcome(status="declined", rule="rejected", reason=rejection(approval))
+    if approval is not None and approval.decision == "expired":
+        reason = f"nobody decided in time, and policy closes it then: {approval.comment}"
+        return Outcome(status="declined", rule="approval_expired", reason=reason)
     if approval is not None and approval.decision == "withdrawn":
         return Outcome(status="self_resolved", rule="alerts_resolved", reason=approval.comment or "the alerts resolved")
     if heal.gate is not None and heal.gate.rule == "dry_run":

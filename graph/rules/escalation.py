@@ -29,10 +29,15 @@ def next_move(attempts: Sequence[Attempt], autonomy: Autonomy) -> Retry | Escala
     if made >= autonomy.max_retries:
         reason = f"{made} of {autonomy.max_retries} attempts made without success; the last: {last.why_ended}"
         return Escalate(reason, "max_retries")
-    empty = sum(not attempt.acted and not attempt.forgiven for attempt in attempts)
+    empty = sum(not attempt.acted and not attempt.forgiven and not attempt.rejected for attempt in attempts)
     if empty >= MAX_EMPTY_ATTEMPTS:
         return Escalate(f"{empty} plans could not be started: {last.why_ended}", "no_progress")
-    return Retry(f"attempt {last.number} failed: {last.why_ended}")
+    return Retry(f"attempt {last.number} ended: {last.why_ended}")
+
+
+def rejection(approval: Approval) -> str:
+    """What a human said to a plan they did not want."""
+    return f"rejected by {approval.by}" + (f": {approval.comment}" if approval.comment else "")
 
 
 def why_attempt_failed(results: Sequence[ActionResult], verification: Verification | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from graph.records import RISKS, Approval, Attempt, Gate, IssueType, Plan, Policy
+from graph.records import RISKS, Approval, Attempt, Gate, IssueType, OnExpiry, Plan, Policy
 
 DEFAULT_MAX_RETRIES = 3
 
@@ -19,6 +19,8 @@ class Autonomy:
     allow_destructive: frozenset[str]
     why: str
     dry_run: bool = False
+    approval_timeout_seconds: float | None = None
+    on_expiry: OnExpiry = "escalate"
 
 
 def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterable[IssueType]) -> Autonomy:
@@ -41,6 +43,10 @@ def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterab
         allow_destructive=allowed,
         why=f"policy {named}: auto_heal {str(auto).lower()}",
         dry_run=any(policy.dry_run for policy in found),
+        approval_timeout_seconds=min(
+            (p.approval_timeout_seconds for p in found if p.approval_timeout_seconds), default=None
+        ),
+        on_expiry="close" if all(policy.on_expiry == "close" for policy in found) else "escalate",
     )
 
 

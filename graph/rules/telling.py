@@ -110,7 +110,8 @@ def _approval(approval: Approval | None) -> Telling:
     if approval is None:
         return Telling("the answer could not be read; asking again")
     comment = f": {approval.comment}" if approval.comment else ""
-    return Telling(f"{approval.decision} of plan {approval.plan_fingerprint}{comment}", approval.by)
+    after = "; another plan is wanted" if approval.wants_another else ""
+    return Telling(f"{approval.decision} of plan {approval.plan_fingerprint}{comment}{after}", approval.by)
 
 
 def _results(heal: Heal, update: dict[str, Any]) -> Telling | None:
