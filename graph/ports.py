@@ -252,7 +252,11 @@ class FleetView:
     """What the safety rules need to know beyond this incident."""
 
     paused: str | None = None
-    """Why and by whom all repairs are paused, or None."""
+    """Why and by whom repairs of this resource are paused, or None."""
+    frozen: Hold | None = None
+    """The freeze window that is open for this resource, or None."""
+    demoted: Mapping[str, str] = field(default_factory=dict)
+    """Issue types of this kind that are no longer repaired unasked, and since what went wrong."""
     recent_actions: int = 0
     """Side effects on this resource in the last hour."""
     oldest_recent_at: datetime | None = None

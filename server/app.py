@@ -15,6 +15,7 @@ from server.auth import RequireToken
 from server.bodies import BodyLimit
 from server.changes import Changes
 from server.errors import explain_errors, unavailable
+from server.fleet_api import fleet_routes
 from server.incidents_api import incident_routes
 from server.operations_api import operation_routes
 from server.services import Load, Services
@@ -66,6 +67,7 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
     app.include_router(webhook_routes(services))
     app.include_router(incident_routes(services, Changes(services.store)))
     app.include_router(operation_routes(services))
+    app.include_router(fleet_routes(services))
     app.add_middleware(BodyLimit, max_bytes=services.settings.limits.max_body_bytes)
     app.add_middleware(RequireToken, tokens=services.tokens)
     return app

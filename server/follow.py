@@ -17,7 +17,7 @@ from server.client import ServerRefused
 from server.store import Conflict
 from server.story import plain, timeline_line
 
-ENDED = ("escalated", "declined", "closed")
+ENDED = ("escalated", "declined", "taken_over", "closed")
 WORDS = {
     "queued": "waiting for a free worker",
     "running": "at work",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from graph.records import OutcomeStatus, PlanStep
+from graph.records import AfterRejection, OutcomeStatus, PlanStep
 from server.access.actor import Actor, needs
 from server.bodies import StrictRoute
 from server.changes import Changes
@@ -16,7 +16,7 @@ from server.services import Services
 from server.store.who import Who
 from server.verbs import Verbs
 
-PHASES = ("queued", "running", "waiting", "waiting_approval", "escalated", "declined", "closed")
+PHASES = ("queued", "running", "waiting", "waiting_approval", "escalated", "declined", "taken_over", "closed")
 STATUSES = tuple(dict.fromkeys((*PHASES, *get_args(OutcomeStatus))))
 MAX_WAIT_SECONDS = 30.0
 
@@ -47,6 +47,21 @@ class Decision(By):
     decision: Literal["approve", "edit", "reject"]
     plan_fingerprint: str = Field(max_length=64)
     plan: EditedPlan | None = None
+    then: AfterRejection = "close"
+    """After a rejection: close the incident, or think again with the comment."""
+
+
+class TakeOver(By):
+    """For how long the resource is the human's."""
+
+    minutes: float = 60.0
+
+
+class Confirmation(By):
+    """What a human found to be true: a declared cause (or `no_fault`, `unknown`), and whether the repair was right."""
+
+    cause: str = Field(max_length=200)
+    right: bool | None = None
 
 
 def incident_routes(services: Services, changes: Changes) -> APIRouter:
@@ -107,7 +122,20 @@ def _decisions(router: APIRouter, verbs: Verbs) -> None:
         """409 where the plan changed, expired or is not waiting; 422 for an invalid edit, naming step and field."""
         steps = body.plan.steps if body.plan else None
         who = actor.who(body.by)
-        return await verbs.decide(reference, who, body.decision, body.plan_fingerprint, steps, body.comment)
+        return await verbs.decide(reference, who, body.decision, body.plan_fingerprint, steps, body.comment, body.then)
+
+    @router.get("/{reference}/editable", summary="What may be made of the waiting plan: actions, params, remedies")
+    async def editable(reference: str) -> dict[str, Any]:
+        return await verbs.editable(reference)
+
+    @router.post("/{reference}/take-over", summary="The healer stands back; the resource is yours for a time")
+    async def take_over(reference: str, actor: Approver, body: TakeOver | None = None) -> dict[str, Any]:
+        asked = body or TakeOver()
+        return await verbs.take_over(reference, actor.who(asked.by), asked.minutes, asked.comment)
+
+    @router.post("/{reference}/confirm", summary="Say what the true cause was, and whether the repair was right")
+    async def confirm(reference: str, actor: Approver, body: Confirmation) -> dict[str, Any]:
+        return await verbs.confirm(reference, actor.who(body.by), body.cause, body.right, body.comment)
 
     @router.post("/{reference}/cancel", summary="Stop a heal between side effects; says what can't be stopped")
     async def cancel(reference: str, actor: Approver, body: By | None = None) -> dict[str, Any]:

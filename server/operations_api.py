@@ -1,39 +1,24 @@
-"""The server itself over HTTP: whether it is alive and usable, its numbers, and the switch that holds all repairs."""
+"""The server itself over HTTP: whether it is alive and usable, and its numbers."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict, Field
 
-from server.access.actor import Actor, needs
 from server.bodies import StrictRoute
 from server.errors import Problem
 from server.services import Services
 from server.store import StoreError
-from server.verbs import Verbs
 
 READY_SECONDS = 3.0
-Approver = Annotated[Actor, Depends(needs("approver"))]
-
-
-class Pause(BaseModel):
-    """Who pauses all repairs, and why."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    by: str | None = Field(default=None, max_length=200)
-    reason: str = Field(default="", max_length=2000)
 
 
 def operation_routes(services: Services) -> APIRouter:
-    """Probes, metrics, pause and resume."""
+    """Probes and metrics."""
     router = APIRouter(route_class=StrictRoute, tags=["server"])
-    verbs = Verbs(services)
 
     @router.get("/healthz", summary="Alive")
     async def healthz() -> dict[str, str]:
@@ -50,19 +35,6 @@ def operation_routes(services: Services) -> APIRouter:
     async def metrics() -> Response:
         counts, paused = await services.store.counts(), await services.store.paused()
         return Response(services.metrics.page(counts, paused is not None), media_type=CONTENT_TYPE_LATEST)
-
-    @router.get("/api/pause", summary="Who paused all repairs, or null")
-    async def paused() -> dict[str, Any]:
-        return {"paused": await services.store.paused()}
-
-    @router.post("/api/pause", summary="Hold every repair that has not begun; diagnosis goes on")
-    async def pause(actor: Approver, body: Pause | None = None) -> dict[str, Any]:
-        asked = body or Pause()
-        return await verbs.pause(actor.who(asked.by), asked.reason)
-
-    @router.post("/api/resume", summary="Let repairs go on")
-    async def resume(actor: Approver, body: Pause | None = None) -> dict[str, Any]:
-        return await verbs.resume(actor.who(body.by if body else None))
 
     return router
 

@@ -12,6 +12,7 @@ from graph.kind import ResourceKind
 from graph.records import Policy
 from server.auth import Tokens, load_tokens
 from server.policies import load_policies
+from server.scoping import unknown_scope
 from server.services import Services
 from server.settings import Settings
 from server.settings_errors import ConfigError
@@ -23,7 +24,7 @@ def prepare(settings: Settings) -> Services:
     """Open the store and make the light parts. Raises ConfigError, StoreError; the caller closes the store."""
     kinds, policies = checked(settings)
     tokens: Tokens = load_tokens(settings.webhook.token_file, settings.operator.token_file)
-    return Services(settings, Store.open(settings.database_url), tokens, kinds, policies)
+    return Services(settings, Store.open(settings.database_url, rules=settings.fleet_rules), tokens, kinds, policies)
 
 
 def checked(settings: Settings) -> tuple[Mapping[str, ResourceKind], tuple[Policy, ...]]:
@@ -32,6 +33,8 @@ def checked(settings: Settings) -> tuple[Mapping[str, ResourceKind], tuple[Polic
     problems = [*_unknown_kinds(settings, kinds), *_unknown_providers(settings)]
     if problems:
         raise ConfigError("resources", problems)
+    if problems := _unknown_scopes(settings, kinds):
+        raise ConfigError("freeze_windows", problems)
     actions = {action for kind in kinds.values() for action in kind.actions}
     return kinds, load_policies(settings.policies, kinds, actions)
 
@@ -42,6 +45,14 @@ def _unknown_kinds(settings: Settings, kinds: Mapping[str, ResourceKind]) -> lis
         f"resources[{index}].kind: unknown kind {resource.kind!r}: known are {known}"
         for index, resource in enumerate(settings.resources)
         if resource.kind not in kinds
+    ]
+
+
+def _unknown_scopes(settings: Settings, kinds: Mapping[str, ResourceKind]) -> list[str]:
+    return [
+        f"freeze_windows[{index}].scope: {problem}"
+        for index, window in enumerate(settings.freeze_windows)
+        if (problem := unknown_scope(window.scope, kinds, settings.resources))
     ]
 
 

@@ -15,11 +15,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from graph.ports import HealSettings, InquiryLimits
 from graph.records import Resource
+from graph.rules.freezing import FreezeWindow
 from server.inventory import misfits
 from server.model_settings import Investigate
 from server.model_settings import LlmSettings as LlmSettings
 from server.section import Section, http_url
 from server.settings_errors import ConfigError, problems_of
+from server.store.fleet import FleetRules
 from server.yaml_file import read_yaml
 
 CONFIG_VARIABLE = "SELFHEAL_CONFIG"
@@ -76,6 +78,8 @@ class Healing(Section):
     look_again_seconds: float = Field(default=5.0, ge=0, le=600)
     approval_timeout_seconds: float = Field(default=3600.0, gt=0, le=30 * 86_400)
     max_actions_per_hour: int = Field(default=12, ge=0, le=10_000)
+    demotes: bool = True
+    """Whether a repair that was rolled back or found wrong makes its kind and issue type ask from then on."""
     dry_run: bool = False
 
     @model_validator(mode="after")
@@ -114,6 +118,7 @@ class Settings(BaseSettings):
     """A folder of the operators' own runbooks; read by `server.runbooks`."""
     notify: NotifySettings | None = None
     healing: Healing = Healing()
+    freeze_windows: tuple[FreezeWindow, ...] = ()
     limits: Limits = Limits()
     worker_concurrency: int = Field(default=32, ge=1, le=256)
 
@@ -151,6 +156,14 @@ class Settings(BaseSettings):
             raise ValueError("must name a file, e.g. sqlite:///selfheal.db")
         return url
 
+    @field_validator("freeze_windows")
+    @classmethod
+    def _unique_windows(cls, windows: tuple[FreezeWindow, ...]) -> tuple[FreezeWindow, ...]:
+        names = [window.name for window in windows]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two windows are named {twice!r}: give each a name of its own")
+        return windows
+
     @field_validator("resources")
     @classmethod
     def _unique_resources(cls, resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
@@ -177,7 +190,12 @@ class Settings(BaseSettings):
     @property
     def heal_settings(self) -> HealSettings:
         investigate = self.llm.investigate if self.llm else Investigate(calls=0)
-        return HealSettings(**self.healing.model_dump(), inquiries=InquiryLimits(**investigate.model_dump()))
+        healing = self.healing.model_dump(exclude={"demotes"})
+        return HealSettings(**healing, inquiries=InquiryLimits(**investigate.model_dump()))
+
+    @property
+    def fleet_rules(self) -> FleetRules:
+        return FleetRules(self.freeze_windows, self.healing.max_actions_per_hour, self.healing.demotes)
 
     @property
     def server_url(self) -> str:

@@ -63,6 +63,12 @@ def values_of(request: PlanRequest) -> Values:
     return possible_values(resource, facts_of(request.evidence), cause, request.diagnosis.target)
 
 
+def params_by_action(request: PlanRequest) -> dict[str, type[BaseModel]]:
+    """Each permitted action's params, those that name something bound to what there is on the resource."""
+    values = values_of(request)
+    return {spec.name: _narrowed(spec, values) for spec in request.actions}
+
+
 def to_plan(data: dict[str, Any], answer: type[PlanAnswer], request: PlanRequest) -> Plan:
     """The draft, its author still to be named. Raises InvalidAnswer for params that the action does not take."""
     given = validated(answer, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graph.nodes.wrapper import Leg
 from graph.ports import Deps
-from graph.records import Gate, Wait
+from graph.records import Gate, IssueType, Wait
 from graph.rules import policy, safety
 from graph.state import Heal, Update
 
@@ -12,7 +12,8 @@ from graph.state import Heal, Update
 async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
     resource, plan = heal.incident.resource, heal.plan
     assert resource is not None and plan is not None, "only a plan comes to the gate"
-    autonomy = autonomy_of(heal, deps)
+    fleet = await deps.fleet.view(resource)
+    autonomy = policy.demoted(autonomy_of(heal, deps), fleet.demoted, issue_types_of(heal))
     verdict = policy.gate(plan, autonomy, heal.attempts, heal.approval)
     rehearsed = verdict.decision == "ask" and deps.settings.asks_in_dry_run
     if (deps.settings.dry_run or autonomy.dry_run) and not rehearsed:
@@ -21,7 +22,6 @@ async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
         return {"gate": verdict}
     if verdict.rule == "approved" and heal.approval is not None:
         await deps.chronicle.approved(heal.incident.id, heal.approval)
-    fleet = await deps.fleet.view(resource)
     held = safety.hold(plan, fleet, deps.settings.max_actions_per_hour, deps.clock.now())
     if held is None:
         return {"gate": verdict}
@@ -38,7 +38,12 @@ def patience(heal: Heal, deps: Deps) -> float:
 
 def autonomy_of(heal: Heal, deps: Deps) -> policy.Autonomy:
     """The strictest policy among what the alerts and the diagnosis say it is."""
+    return policy.autonomy(deps.policies, heal.incident.resource_kind, issue_types_of(heal))
+
+
+def issue_types_of(heal: Heal) -> set[IssueType]:
+    """What the alerts and the diagnosis say it is."""
     issue_types = set(heal.incident.issue_types)
     if heal.diagnosis is not None and heal.diagnosis.issue_type != "unknown":
         issue_types.add(heal.diagnosis.issue_type)
-    return policy.autonomy(deps.policies, heal.incident.resource_kind, issue_types)
+    return issue_types

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from graph.records import RISKS, Approval, Attempt, Gate, IssueType, OnExpiry, Plan, Policy
 
@@ -48,6 +48,14 @@ def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterab
         ),
         on_expiry="close" if all(policy.on_expiry == "close" for policy in found) else "escalate",
     )
+
+
+def demoted(autonomy: Autonomy, demotions: Mapping[str, str], issue_types: Iterable[str]) -> Autonomy:
+    """What is left of it where a repair of one of these issue types has gone wrong: a human is asked."""
+    why = next((demotions[issue_type] for issue_type in sorted(issue_types) if issue_type in demotions), None)
+    if why is None or not autonomy.auto_heal:
+        return autonomy
+    return replace(autonomy, auto_heal=False, allow_destructive=frozenset(), why=why)
 
 
 def attempts_made(attempts: Iterable[Attempt]) -> int:

@@ -17,6 +17,8 @@ def hold(plan: Plan, fleet: FleetView, max_actions_per_hour: int, now: datetime)
         return None
     if fleet.paused is not None:
         return Hold("paused", f"repairs are paused: {fleet.paused}", now + PAUSED_LOOK_AGAIN)
+    if fleet.frozen is not None:
+        return fleet.frozen
     if fleet.recent_actions >= max_actions_per_hour:
         reason = f"{fleet.recent_actions} actions on this resource in the last hour (at most {max_actions_per_hour})"
         return Hold("rate_limit", reason, (fleet.oldest_recent_at or now) + HOUR)

@@ -17,12 +17,27 @@ from agents.reasoning.ledger import ModelCall, Spent
 from agents.reasoning.lore import PastIncident
 from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, SentCommand, Started
 from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
-from server.store import accepting, commands, deciding, legs, model_calls, notices, past, reading, sideeffects, takeover
+from server.store import (
+    accepting,
+    commands,
+    deciding,
+    fleet,
+    legs,
+    model_calls,
+    notices,
+    past,
+    reading,
+    sideeffects,
+    takeover,
+    taking,
+)
 from server.store.accepting import Accepted, Overloaded, Place
 from server.store.deciding import Conflict, NotFound
 from server.store.engine import Database, StoreBusy
+from server.store.fleet import FleetRules
 from server.store.legs import Failed, Leg, Runnable
 from server.store.notices import Notice
+from server.store.people import People
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
@@ -32,6 +47,7 @@ __all__ = [
     "Accepted",
     "Conflict",
     "Failed",
+    "FleetRules",
     "Leg",
     "NotFound",
     "Notice",
@@ -53,18 +69,19 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store:
+class Store(People):
     """One database, opened by one process. All times are taken from `now`."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime] = _utc_now) -> None:
-        self._db = database
-        self._now = now
+    def __init__(
+        self, database: Database, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None
+    ) -> None:
+        super().__init__(database, now, rules or FleetRules())
         self._listeners: list[Listener] = []
 
     @classmethod
-    def open(cls, url: str, now: Callable[[], datetime] = _utc_now) -> Store:
+    def open(cls, url: str, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None) -> Store:
         """Open (and create where it is new) the database. Raises StoreError."""
-        return cls(Database.open(url), now)
+        return cls(Database.open(url), now, rules)
 
     async def close(self) -> None:
         await self._db.close()
@@ -120,6 +137,15 @@ class Store:
         row = await self._db.read(lambda c: deciding.latest_request(c, incident_id))
         return Plan.model_validate(row.plan) if row is not None and row.state == "waiting" else None
 
+    async def record_of(self, incident_id: str) -> Incident | None:
+        """The incident as a heal sees it, or None."""
+
+        def read(connection: Connection) -> Incident | None:
+            row = incident_row(connection, incident_id)
+            return None if row is None else incident_record(connection, row)
+
+        return await self._db.read(read)
+
     async def resource_of(self, incident_id: str) -> Resource | None:
         row = await self._db.read(lambda c: incident_row(c, incident_id))
         return Resource.model_validate(row.resource) if row is not None and row.resource else None
@@ -142,48 +168,6 @@ class Store:
         """Raises StoreError where the database can't be read and written."""
         await self._db.write(lambda c: c.execute(select(incidents.c.number).limit(1)).first())
 
-    # -- people -----------------------------------------------------------------------------------------
-
-    async def decide(
-        self,
-        incident_id: str,
-        decision: str,
-        plan_fingerprint: str,
-        by: Who | str,
-        comment: str = "",
-        edited: Plan | None = None,
-    ) -> None:
-        """Answer the waiting approval. Raises NotFound, Conflict."""
-        now = self._now()
-        await self._db.write(
-            lambda c: deciding.decide(c, incident_id, decision, plan_fingerprint, Who.of(by), comment, edited, now)
-        )
-        self._changed(incident_id)
-
-    async def cancel(self, incident_id: str, by: Who | str) -> str:
-        said = await self._db.write(lambda c: deciding.cancel(c, incident_id, Who.of(by), self._now()))
-        self._changed(incident_id)
-        return said
-
-    async def retry(self, incident_id: str, by: Who | str) -> None:
-        await self._db.write(lambda c: deciding.retry(c, incident_id, Who.of(by), self._now()))
-        self._changed(incident_id)
-
-    async def close_incident(self, incident_id: str, by: Who | str, comment: str = "") -> None:
-        await self._db.write(lambda c: deciding.close(c, incident_id, Who.of(by), comment, self._now()))
-        self._changed(incident_id)
-
-    async def pause(self, by: Who | str, reason: str) -> None:
-        await self._db.write(lambda c: deciding.pause(c, Who.of(by), reason, self._now()))
-
-    async def resume(self, by: Who | str) -> None:
-        await self._db.write(lambda c: deciding.resume(c, Who.of(by), self._now()))
-        self._changed(None)
-
-    async def paused(self) -> dict[str, Any] | None:
-        """Who paused all repairs, why and when; None where they run."""
-        return await self._db.read(deciding.paused)
-
     # -- legs -------------------------------------------------------------------------------------------
 
     async def runnable(self, limit: int = 100) -> list[Runnable]:
@@ -203,13 +187,16 @@ class Store:
 
     async def end_leg(self, incident_id: str, leg: int, holder: str, end: LegEnd | Failed) -> bool:
         now = self._now()
-        written = await self._db.write(lambda c: legs.end(c, incident_id, leg, holder, end, now))
+        demotes = self._rules.demotes
+        written = await self._db.write(lambda c: legs.end(c, incident_id, leg, holder, end, now, demotes))
         self._changed(incident_id)
         return written
 
     async def take_back(self) -> int:
         """Legs whose holder let its lease run out become runnable again. Returns how many."""
         now = self._now()
+        for incident_id in await self._db.write(lambda c: taking.run_out(c, now)):
+            self._changed(incident_id)
         return await self._db.write(lambda c: takeover.take_back(c, now))
 
     async def start_over(self) -> int:
@@ -256,18 +243,18 @@ class Store:
         return await self._db.read(lambda c: sideeffects.find(c, idempotency_key))
 
     async def start(self, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal:
-        return await self._db.write(lambda c: sideeffects.start(c, request))
+        return await self._db.write(lambda c: sideeffects.start(c, request, self._rules.freeze_windows))
 
     async def restart(self, request: JournalRequest) -> Started | Hold | Refusal:
-        return await self._db.write(lambda c: sideeffects.restart(c, request))
+        return await self._db.write(lambda c: sideeffects.restart(c, request, self._rules.freeze_windows))
 
     async def finish(self, result: ActionResult) -> None:
         ended = result if result.finished_at else result.model_copy(update={"finished_at": self._now()})
         await self._db.write(lambda c: sideeffects.finish(c, ended))
 
     async def view(self, resource: Resource) -> FleetView:
-        now = stamp(self._now())
-        return await self._db.read(lambda c: sideeffects.fleet_view(c, resource, now))
+        now = self._now()
+        return await self._db.read(lambda c: fleet.view(c, resource, self._rules.freeze_windows, now))
 
     async def stop(self, incident_id: str) -> Stop | None:
         return await self._db.read(lambda c: sideeffects.stop(c, incident_id))

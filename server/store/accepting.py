@@ -16,6 +16,7 @@ from server.store.legs import Leg, begin
 from server.store.notices import notice
 from server.store.rows import add, change, incident_record, iso, moment, new_id, outcome_of, stamp, tell
 from server.store.schema import StoreError, alerts, incidents, leases
+from server.store.taking import TAKEN_OVER
 
 Place = Callable[[Alert], Placed]
 
@@ -57,7 +58,7 @@ def _accept_one(connection: Connection, alert: Alert, place: Place, now: datetim
     current = None
     if row is not None:
         ended = outcome_of(row)
-        outcome = ended.status if ended and row.phase in ("escalated", "declined") else None
+        outcome = ended.status if ended and row.phase in ("escalated", "declined", TAKEN_OVER) else None
         current = OpenIncident(incident_record(connection, row), outcome)
     decided = intake(alert, placed, current, _known(connection, alert) if row is None else None)
     if decided.decision == "opened":
@@ -147,7 +148,10 @@ def _apply(
         _remember(connection, incident_id, alert, now)
         key = f"resolved:{alert.fingerprint}:{iso(stamp(alert.ends_at)) if alert.ends_at else ''}"
         tell(connection, incident_id, key, now, decided.reason, author="alertmanager")
-    if decided.closes:
+    if decided.closes and row is not None and row.phase == TAKEN_OVER:
+        sentence = "every alert has resolved; it stays with who took it over until they close it or their time is up"
+        tell(connection, incident_id, f"all-resolved:{stamp(now)}", now, sentence)
+    elif decided.closes:
         values["phase"] = "closed"
         connection.execute(leases.delete().where(leases.c.incident_id == incident_id))
     if decided.withdraws and row is not None:

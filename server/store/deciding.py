@@ -7,12 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from graph.records import Approval, Plan
-from server.store import past
+from graph.records import AfterRejection, Approval, Plan
+from server.store import ladder, past, taking
 from server.store.attempts import all_attempts
-from server.store.rows import add, change, incident_row, iso, moment, stamp, tell, upsert
-from server.store.schema import StoreError, approvals, audit, incidents, journal, leases, switches, timeline
+from server.store.auditing import record
+from server.store.rows import add, change, incident_row, iso, moment, stamp, tell
+from server.store.schema import StoreError, approvals, confirmations, incidents, journal, leases, timeline
 from server.store.who import Who
+
+ENDED = ("escalated", "declined", "taken_over")
+"""Phases of incidents whose heal has ended but that keep their resource."""
 
 
 class NotFound(StoreError):
@@ -31,14 +35,17 @@ def decide(
     who: Who,
     comment: str,
     edited: Plan | None,
+    then: AfterRejection,
     now: datetime,
 ) -> None:
     """Answer the waiting approval. Raises NotFound, Conflict."""
     row = _get(connection, incident_id)
     latest = latest_request(connection, row.id)
-    _still_waiting(row, latest, plan_fingerprint, now)
+    _still_waiting(connection, row, latest, plan_fingerprint, now)
     assert latest is not None
     given: dict[str, Any] = {"type": decision, "message": comment}
+    if decision == "reject":
+        given["then"] = then
     if edited is not None:
         steps = [step.model_dump(mode="json") for step in edited.steps]
         args = {"plan_fingerprint": edited.plan_fingerprint, "steps": steps}
@@ -58,10 +65,17 @@ def decide(
         )
     )
     change(connection, row.id, phase="queued", wake_at=None, wait_reason=None, updated_at=stamp(now))
-    _audit(connection, who, decision, row.id, now, plan_fingerprint=plan_fingerprint, comment=comment)
+    detail: dict[str, Any] = {"plan_fingerprint": plan_fingerprint, "comment": comment}
+    if edited is not None:
+        detail["edited_fingerprint"] = edited.plan_fingerprint
+    if decision == "reject":
+        detail["then"] = then
+    record(connection, who, decision, row.id, now, **detail)
 
 
-def _still_waiting(row: Row[Any], latest: Row[Any] | None, plan_fingerprint: str, now: datetime) -> None:
+def _still_waiting(
+    connection: Connection, row: Row[Any], latest: Row[Any] | None, plan_fingerprint: str, now: datetime
+) -> None:
     name = f"#{row.number}"
     if latest is not None and latest.state == "decided" and row.phase != "waiting_approval":
         raise Conflict(
@@ -69,6 +83,8 @@ def _still_waiting(row: Row[Any], latest: Row[Any] | None, plan_fingerprint: str
         )
     if latest is not None and latest.state == "expired":
         raise Conflict(f"the approval of {name} expired at {iso(latest.expires_at)}")
+    if (held := taking.active(connection, row.id)) is not None:
+        raise Conflict(f"{name} was taken over by {held.by} until {iso(held.until)}")
     if latest is None or latest.state != "waiting" or row.phase != "waiting_approval":
         raise Conflict(f"{name} is not waiting for approval: it is {row.phase}")
     if latest.expires_at <= stamp(now):
@@ -108,45 +124,88 @@ def record_approval(connection: Connection, incident_id: str, approval: Approval
         comment=approval.comment,
     )
     detail = {"plan_fingerprint": approval.plan_fingerprint, "comment": approval.comment}
-    _audit(connection, approval.by, approval.decision, incident_id, approval.at, **detail)
+    record(connection, approval.by, approval.decision, incident_id, approval.at, **detail)
 
 
 def cancel(connection: Connection, incident_id: str, who: Who, now: datetime) -> str:
     """Stop a heal between side effects; says what can't be stopped. Raises NotFound, Conflict."""
     row = _get(connection, incident_id)
-    if row.phase in ("escalated", "declined", "closed"):
+    if row.phase in (*ENDED, "closed"):
         raise Conflict(f"#{row.number} is {row.phase}: nothing is under way")
-    under_way = connection.execute(
-        select(journal).where(journal.c.incident_id == row.id, journal.c.finished_at.is_(None))
-    ).first()
+    under_way = _under_way(connection, row.id)
     values: dict[str, Any] = {"cancel_by": who.name, "updated_at": stamp(now)}
     if row.phase != "running":
         values |= {"phase": "queued", "wake_at": None}
     change(connection, row.id, **values)
-    if under_way is None:
-        said = f"#{row.number} stops here: no side effect is under way and none will be started"
+    if under_way:
+        said = f"{under_way}; nothing will follow it"
     else:
-        said = (
-            f"{under_way.action} ({under_way.rendered}) is under way since {moment(under_way.started_at):%H:%M:%S} UTC "
-            "and can't be stopped; nothing will follow it"
-        )
+        said = f"#{row.number} stops here: no side effect is under way and none will be started"
     tell(connection, row.id, f"cancel:{stamp(now)}", now, f"cancel asked for: {said}", author=who.name)
-    _audit(connection, who, "cancel", row.id, now, said=said)
+    record(connection, who, "cancel", row.id, now, said=said)
     return said
+
+
+def take_over(
+    connection: Connection, incident_id: str, who: Who, minutes: float, comment: str, now: datetime
+) -> tuple[str, str]:
+    """Give an incident to a human for a time: what is to be told, and until when. Raises NotFound, Conflict."""
+    row = _get(connection, incident_id)
+    if row.phase == "closed":
+        raise Conflict(f"#{row.number} is closed: there is nothing to take over")
+    held = taking.active(connection, row.id)
+    if held is not None and held.by != who.name and held.until > stamp(now):
+        raise Conflict(
+            f"#{row.number} was taken over by {held.by} until {iso(held.until)}: "
+            "they can close it, or give it back with retry"
+        )
+    said = taking.take_over(connection, row, who, minutes, comment, _under_way(connection, row.id), now)
+    until = taking.active(connection, row.id)
+    return said, str(iso(until.until if until is not None else None))
+
+
+def confirm(
+    connection: Connection, incident_id: str, who: Who, cause: str, right: bool | None, comment: str, now: datetime
+) -> str:
+    """Write what a human found to be true of an incident that has ended. Raises NotFound, Conflict."""
+    row = _get(connection, incident_id)
+    if row.outcome is None:
+        raise Conflict(f"#{row.number} is {row.phase}: what was true is said once its heal has ended")
+    judged = None if right is None else int(right)
+    values = {"incident_id": row.id, "by": who.name, "at": stamp(now), "cause": cause, "comment": comment}
+    connection.execute(confirmations.insert().values(**values, right=judged))
+    repair = {None: "", True: "; the repair was right", False: "; the repair was wrong"}[right]
+    said = f"the cause was {cause}{repair}" + (f": {comment}" if comment else "")
+    tell(connection, row.id, f"confirmed:{stamp(now)}", now, said, author=who.name)
+    record(connection, who, "confirm", row.id, now, cause=cause, right=right, comment=comment)
+    if right is False:
+        ladder.found_wrong(connection, row, who, now)
+    return said
+
+
+def _under_way(connection: Connection, incident_id: str) -> str:
+    """The side effect that can't be stopped any more, in words; empty where there is none."""
+    found = connection.execute(
+        select(journal).where(journal.c.incident_id == incident_id, journal.c.finished_at.is_(None))
+    ).first()
+    if found is None:
+        return ""
+    since = f"{moment(found.started_at):%H:%M:%S} UTC"
+    return f"{found.action} ({found.rendered}) is under way since {since} and can't be stopped"
 
 
 def retry(connection: Connection, incident_id: str, who: Who, now: datetime) -> None:
     """Let a heal that ended without success start again, with what was learnt and its attempts forgiven."""
     row = _get(connection, incident_id)
-    if row.phase not in ("escalated", "declined"):
-        raise Conflict(f"#{row.number} is {row.phase}: only an escalated or declined incident can be tried again")
+    if row.phase not in ENDED:
+        raise Conflict(f"#{row.number} is {row.phase}: only what ended without success, or was taken over, is retried")
     if row.resource is None:
         raise Conflict(f"#{row.number} names no resource we know: declare it, then let the alert come again")
     tell(
         connection, row.id, f"retry:{stamp(now)}", now, "asked to try again", author=who.name, records={"outcome": None}
     )
     reopen(connection, row, now, forgive=True)
-    _audit(connection, who, "retry", row.id, now)
+    record(connection, who, "retry", row.id, now)
 
 
 def reopen(connection: Connection, row: Row[Any], now: datetime, *, forgive: bool = False) -> None:
@@ -160,29 +219,20 @@ def reopen(connection: Connection, row: Row[Any], now: datetime, *, forgive: boo
     cleared = {"outcome": None, "cancel_by": None, "withdrawn": 0, "failures": 0, "recheck": 0, "wake_at": None}
     change(connection, row.id, phase="queued", fresh=1, updated_at=stamp(now), attempts=remembered, **cleared)
     past.reopened(connection, row.id)
+    taking.end(connection, row.id, now)
 
 
 def close(connection: Connection, incident_id: str, who: Who, comment: str, now: datetime) -> None:
     """A human takes note: the incident lets go of its resource."""
     row = _get(connection, incident_id)
-    if row.phase not in ("escalated", "declined"):
+    if row.phase not in ENDED:
         raise Conflict(f"#{row.number} is {row.phase}: cancel it first, or let it end")
+    taking.end(connection, row.id, now)
     change(connection, row.id, phase="closed", updated_at=stamp(now))
     past.closed(connection, row.id, comment)
     connection.execute(leases.delete().where(leases.c.incident_id == row.id))
     tell(connection, row.id, "closed", now, f"closed{f': {comment}' if comment else ''}", author=who.name)
-    _audit(connection, who, "close", row.id, now, comment=comment)
-
-
-def pause(connection: Connection, who: Who, reason: str, now: datetime) -> None:
-    """Hold every repair that has not begun."""
-    upsert(connection, switches, {"name": "pause", "by": who.name, "reason": reason, "at": stamp(now)}, ("name",))
-    _audit(connection, who, "pause", None, now, reason=reason)
-
-
-def resume(connection: Connection, who: Who, now: datetime) -> None:
-    connection.execute(switches.delete().where(switches.c.name == "pause"))
-    _audit(connection, who, "resume", None, now)
+    record(connection, who, "close", row.id, now, comment=comment)
 
 
 def rechecked(connection: Connection, incident_id: str, still_firing: bool, reason: str, now: datetime) -> None:
@@ -213,17 +263,3 @@ def _get(connection: Connection, incident_id: str) -> Row[Any]:
     if row is None:
         raise NotFound(f"no incident {incident_id!r}: see `selfheal incidents list`")
     return row
-
-
-def _audit(
-    connection: Connection, who: Who | str, what: str, incident_id: str | None, now: datetime, **detail: Any
-) -> None:
-    actor = Who.of(who)
-    told = detail | actor.origin
-    add(connection, audit, at=stamp(now), who=actor.name, what=what, incident_id=incident_id, detail=told)
-
-
-def paused(connection: Connection) -> dict[str, Any] | None:
-    """Who paused all repairs, why and when."""
-    row = connection.execute(select(switches).where(switches.c.name == "pause")).first()
-    return None if row is None else {"by": row.by, "reason": row.reason, "at": iso(row.at)}

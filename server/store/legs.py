@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, and_, func, null, or_, select, update
 
 from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.records import Attempt, Incident, Outcome, Times
-from server.store import past
+from server.store import ladder, past, taking
 from server.store.attempts import all_attempts
 from server.store.notices import notice
 from server.store.rows import (
@@ -128,7 +128,15 @@ def renew(connection: Connection, incident_id: str, holder: str, now: datetime, 
     return done.rowcount == 1
 
 
-def end(connection: Connection, incident_id: str, leg: int, holder: str, ended: LegEnd | Failed, now: datetime) -> bool:
+def end(
+    connection: Connection,
+    incident_id: str,
+    leg: int,
+    holder: str,
+    ended: LegEnd | Failed,
+    now: datetime,
+    demotes: bool = True,
+) -> bool:
     """Write how a leg ended; False (and nothing written) where it was taken over."""
     row = incident_row(connection, incident_id)
     if row is None or (row.holder, row.leg, row.phase) != (holder, leg, "running"):
@@ -139,9 +147,9 @@ def end(connection: Connection, incident_id: str, leg: int, holder: str, ended: 
         return True
     common |= {"failures": 0, "fresh": 0}
     _answered(connection, row.id)
-    stopped = bool(row.cancel_by or row.withdrawn)
+    stopped = bool(row.cancel_by or row.withdrawn or taking.active(connection, row.id))
     if isinstance(ended, Finished):
-        finish(connection, row, ended.outcome, now, common)
+        finish(connection, row, ended.outcome, now, common, demotes)
     elif isinstance(ended, Resting):
         wake = stamp(now if stopped else ended.until)
         change(connection, incident_id, phase="waiting", wake_at=wake, wait_reason=ended.reason, **common)
@@ -153,35 +161,41 @@ def end(connection: Connection, incident_id: str, leg: int, holder: str, ended: 
     return True
 
 
-def finish(connection: Connection, row: Row[Any], outcome: Outcome, now: datetime, common: Mapping[str, Any]) -> None:
+def finish(
+    connection: Connection,
+    row: Row[Any],
+    outcome: Outcome,
+    now: datetime,
+    common: Mapping[str, Any],
+    demotes: bool = True,
+) -> None:
     """Write the outcome. What is mitigated lets go of its resource; what needs a human keeps it."""
     still_firing = connection.execute(
         select(func.count()).where(alerts.c.incident_id == row.id, alerts.c.status == "firing")
     ).scalar_one()
-    keeps = outcome.status in ("escalated", "declined") and still_firing > 0
+    taken = taking.active(connection, row.id) is not None
+    keeps = taken or (outcome.status in ("escalated", "declined") and still_firing > 0)
     change(
         connection,
         row.id,
         **common,
-        phase=outcome.status if keeps else "closed",
+        phase=taking.TAKEN_OVER if taken else outcome.status if keeps else "closed",
         outcome=outcome.model_dump(mode="json"),
         wake_at=None,
         wait_reason=None,
         recheck=int(not keeps and _news_since(connection, row)),
     )
     past.remember(connection, row, outcome, now)
-    connection.execute(
-        update(approvals)
-        .where(approvals.c.incident_id == row.id, approvals.c.state == "waiting")
-        .values(state="withdrawn")
-    )
+    taking.withdraw_request(connection, row.id)
     if not keeps:
         connection.execute(leases.delete().where(leases.c.incident_id == row.id))
-    elif outcome.rule not in MAY_STILL_ACT:
+    elif not taken and outcome.rule not in MAY_STILL_ACT:
         # Host and cluster are free for others; what can't be proven to be over keeps them.
         own = f"{row.resource_kind}/{row.resource_id}"
         connection.execute(leases.delete().where(leases.c.incident_id == row.id, leases.c.target != own))
-    if outcome.status == "escalated":
+    if demotes:
+        ladder.judge(connection, row, outcome, now)
+    if outcome.status == "escalated" and not taken:
         notice(connection, row.id, "escalated", outcome.reason, now)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 from server.store.rows import add, iso, stamp
 from server.store.schema import incidents, outbox
 
-NoticeKind = Literal["escalated", "approval_wanted"]
+NoticeKind = Literal["escalated", "approval_wanted", "demoted"]
 
 
 @dataclass(frozen=True)

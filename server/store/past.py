@@ -71,7 +71,7 @@ def catch_up(connection: Connection) -> None:
     """For a database from before there was such a table: the latest of what has ended."""
     if connection.execute(select(past_heals.c.number).limit(1)).first() is not None:
         return
-    ended = incidents.c.phase.in_(("closed", "escalated", "declined"))
+    ended = incidents.c.phase.in_(("closed", "escalated", "declined", "taken_over"))
     rows = connection.execute(
         select(incidents).where(ended).order_by(incidents.c.number.desc()).limit(MOST_TO_CATCH_UP)
     ).all()

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
-from server.store import model_calls
+from server.store import model_calls, taking
 from server.store.commands import commands_of
 from server.store.rows import incident_record, incident_row, iso, moment
-from server.store.schema import alerts, approvals, audit, incidents, journal, timeline
+from server.store.schema import alerts, approvals, audit, confirmations, incidents, journal, timeline
 
 CHANNELS = ("evidence", "diagnosis", "plan", "gate", "verification", "outcome")
 
@@ -77,6 +77,8 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
         "model": model_calls.summary(connection, row.id),
         "wake_at": iso(row.wake_at),
         "cancel_by": row.cancel_by,
+        "taken_over": taking.told(connection, row.id),
+        "confirmations": _confirmations(connection, row.id),
         "times": (row.outcome or {}).get("times"),
         "timeline": [{key: entry[key] for key in ("id", "at", "node", "author", "sentence")} for entry in entries],
         "audit": _audit(connection, row.id),
@@ -160,6 +162,22 @@ def _approvals(connection: Connection, incident_id: str) -> list[dict[str, Any]]
 def _audit(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
     rows = connection.execute(select(audit).where(audit.c.incident_id == incident_id).order_by(audit.c.id))
     return [{"at": iso(row.at), "who": row.who, "what": row.what, "detail": row.detail} for row in rows]
+
+
+def _confirmations(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        select(confirmations).where(confirmations.c.incident_id == incident_id).order_by(confirmations.c.id)
+    )
+    return [
+        {
+            "by": row.by,
+            "at": iso(row.at),
+            "cause": row.cause,
+            "right": None if row.right is None else bool(row.right),
+            "comment": row.comment,
+        }
+        for row in rows
+    ]
 
 
 def counts(connection: Connection, now: float) -> dict[str, Any]:

@@ -229,6 +229,7 @@ leases = Table(
     Column("incident_id", String(36), nullable=False, index=True),
 )
 
+# Older databases keep their one pause here; `prepare` takes it over into `pauses`.
 switches = Table(
     "switches",
     metadata,
@@ -237,6 +238,58 @@ switches = Table(
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),
 )
+
+# What is paused, by scope (`graph.rules.scopes`). One whose `until` has passed counts no more.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("scope", String(3300), primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("until", Float),
+)
+
+# Incidents that a human has taken over: the healer stands back. In force while `ended_at` is null.
+takings = Table(
+    "takings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), nullable=False, index=True),
+    Column("by", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("ended_at", Float),
+)
+
+# What people found to be true once it was over. `right`: whether the repair was; null where they did not say.
+confirmations = Table(
+    "confirmations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), nullable=False, index=True),
+    Column("by", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("cause", String(200), nullable=False),
+    Column("right", Integer),
+    Column("comment", Text, nullable=False),
+)
+
+# Pairs that are no longer repaired unasked, because a repair went wrong. In force while `lifted_at` is null.
+demotions = Table(
+    "demotions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("resource_kind", String(200), nullable=False),
+    Column("issue_type", String(50), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("incident_id", String(36), nullable=False),
+    Column("lifted_at", Float),
+    Column("lifted_by", Text),
+)
+Index("demoted_pairs", demotions.c.resource_kind, demotions.c.issue_type)
 
 outbox = Table(
     "outbox",
@@ -267,6 +320,7 @@ class StoreError(Exception):
 def prepare(connection: Connection) -> None:
     """Create what is missing. Raises StoreError on a database a newer release has written."""
     metadata.create_all(connection)
+    _take_over_pause(connection)
     found = connection.execute(select(meta.c.schema_version)).scalar()
     if found is None:
         connection.execute(insert(meta).values(schema_version=SCHEMA_VERSION))
@@ -275,6 +329,14 @@ def prepare(connection: Connection) -> None:
             f"the database has schema version {found}; this release knows {SCHEMA_VERSION}: "
             "use the release that wrote it, or another database_url"
         )
+
+
+def _take_over_pause(connection: Connection) -> None:
+    for row in connection.execute(select(switches).where(switches.c.name == "pause")).all():
+        values = {"scope": "all", "by": row.by, "reason": row.reason, "at": row.at, "until": None}
+        if connection.execute(select(pauses.c.scope).where(pauses.c.scope == "all")).first() is None:
+            connection.execute(insert(pauses).values(**values))
+        connection.execute(switches.delete().where(switches.c.name == "pause"))
 
 
 def sqlite_pragmas() -> tuple[str, ...]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from graph.ports import AlreadyStarted, FleetView, Hold, JournalRequest, Refusal, Started
-from graph.records import ActionResult, Resource, Stop
+from graph.ports import AlreadyStarted, Hold, JournalRequest, Refusal, Started
+from graph.records import ActionResult, Stop
+from graph.rules.freezing import FreezeWindow
+from server.store import fleet, taking
 from server.store.rows import add, incident_row, moment, stamp, upsert
-from server.store.schema import approvals, incidents, journal, leases, switches
+from server.store.schema import approvals, incidents, journal, leases
 
 PAUSED_LOOK_AGAIN = timedelta(seconds=5)
 LEASED_LOOK_AGAIN = timedelta(seconds=10)
-HOUR_SECONDS = 3600.0
 
 
 def find(connection: Connection, key: str) -> AlreadyStarted | None:
@@ -23,11 +25,13 @@ def find(connection: Connection, key: str) -> AlreadyStarted | None:
     return None if row is None else _begun(row)
 
 
-def start(connection: Connection, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal:
+def start(
+    connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow] = ()
+) -> Started | AlreadyStarted | Hold | Refusal:
     """Begin a side effect, where nothing speaks against it."""
     if found := find(connection, request.idempotency_key):
         return found
-    if against := _against(connection, request):
+    if against := _against(connection, request, windows):
         return against
     row = incident_row(connection, request.incident_id)
     assert row is not None, "the lease check has seen it"
@@ -51,9 +55,11 @@ def start(connection: Connection, request: JournalRequest) -> Started | AlreadyS
     return Started(request.now)
 
 
-def restart(connection: Connection, request: JournalRequest) -> Started | Hold | Refusal:
+def restart(
+    connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow] = ()
+) -> Started | Hold | Refusal:
     """Begin anew a side effect that a probe has proven without effect."""
-    if against := _against(connection, request):
+    if against := _against(connection, request, windows):
         return against
     key = journal.c.idempotency_key == request.idempotency_key
     done = connection.execute(
@@ -91,6 +97,9 @@ def stop(connection: Connection, incident_id: str) -> Stop | None:
         return None
     if row.cancel_by:
         return Stop(rule="cancelled", reason=f"cancelled by {row.cancel_by}", by=row.cancel_by)
+    if (held := taking.active(connection, incident_id)) is not None:
+        reason = f"taken over by {held.by} until {moment(held.until):%H:%M} UTC"
+        return Stop(rule="taken_over", reason=reason + (f": {held.comment}" if held.comment else ""), by=held.by)
     if not row.withdrawn:
         return None
     closed = max((attempt["number"] for attempt in row.attempts), default=0)
@@ -100,18 +109,7 @@ def stop(connection: Connection, incident_id: str) -> Stop | None:
     return None if acted else Stop(rule="alerts_resolved", reason="all alerts resolved by themselves")
 
 
-def fleet_view(connection: Connection, resource: Resource, now: float) -> FleetView:
-    """What the safety rules ask of the fleet."""
-    recent = connection.execute(
-        select(func.count(), func.min(journal.c.started_at)).where(
-            journal.c.resource == resource.key, journal.c.started_at > now - HOUR_SECONDS
-        )
-    ).one()
-    oldest = moment(recent[1]) if recent[1] is not None else None
-    return FleetView(_paused(connection), recent[0], oldest)
-
-
-def _against(connection: Connection, request: JournalRequest) -> Hold | Refusal | None:
+def _against(connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow]) -> Hold | Refusal | None:
     """Why the side effect must not begin now. One snapshot: the caller's transaction."""
     row = incident_row(connection, request.incident_id)
     now = stamp(request.now)
@@ -120,8 +118,10 @@ def _against(connection: Connection, request: JournalRequest) -> Hold | Refusal 
         return Refusal("lease_lost", f"the lease is held by {holder}, not by {request.holder}, or has run out")
     if not request.undo and (said := stop(connection, request.incident_id)):
         return Refusal(said.rule, said.reason)
-    if paused := _paused(connection):
-        return Hold("paused", f"repairs are paused: {paused}", request.now + PAUSED_LOOK_AGAIN)
+    if isinstance(waits := fleet.held(connection, row, windows, request.now), Hold):
+        return waits
+    if waits is not None:
+        return Hold("paused", f"repairs are paused: {waits}", request.now + PAUSED_LOOK_AGAIN)
     if request.approval_needed and not _approved(connection, request):
         return Refusal("not_approved", f"no valid approval of plan {request.plan_fingerprint}")
     if held := _leased_to_another(connection, request):
@@ -151,11 +151,6 @@ def _approved(connection: Connection, request: JournalRequest) -> bool:
         )
     ).scalar_one()
     return bool(found)
-
-
-def _paused(connection: Connection) -> str | None:
-    row = connection.execute(select(switches).where(switches.c.name == "pause")).first()
-    return None if row is None else f"by {row.by}" + (f": {row.reason}" if row.reason else "")
 
 
 def _begun(row: Row[Any]) -> AlreadyStarted:

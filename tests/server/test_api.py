@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from graph.kind import ActionSpec, ResourceKind
 from graph.ports import InvalidStep, TemporaryError
 from graph.records import PlanStep
 from server.services import Runtime, Services
@@ -190,6 +191,9 @@ async def test_an_edit_that_the_catalogue_turns_down_says_why(
     tmp_path: Path, error: Exception, status: int, field: str | None
 ) -> None:
     class Refusing:
+        def specs(self, kind: ResourceKind) -> tuple[ActionSpec, ...]:
+            return ()
+
         async def complete(self, *_: object) -> PlanStep:
             raise error
 
@@ -231,7 +235,7 @@ async def test_repairs_are_paused_and_resumed_by_name(server: Server) -> None:
     answer = await server.http.post("/api/pause", json={"by": "ann", "reason": "migration"})
     assert answer.json()["paused"]["reason"] == "migration"
     assert (await server.http.get("/api/pause")).json()["paused"]["by"] == "ann"
-    assert (await server.http.post("/api/resume")).json() == {"paused": None}
+    assert (await server.http.post("/api/resume")).json()["paused"] is None
 
 
 async def test_events_answer_when_something_happens(server: Server) -> None:

@@ -1,0 +1,148 @@
+"""The ladder of trust as it is kept: pairs (kind, issue type) that lost the right to be repaired unasked, and the
+record by which they may win it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from graph.records import Outcome
+from server.store.attempts import last_diagnosis
+from server.store.auditing import record
+from server.store.notices import notice
+from server.store.rows import iso, stamp, tell
+from server.store.schema import approvals, confirmations, demotions, incidents, journal
+from server.store.who import Who
+
+WRONG_REPAIR = ("made_worse", "rollback_failed")
+"""Rules of outcomes that say a repair did harm."""
+
+
+def demoted(connection: Connection, resource_kind: str) -> dict[str, str]:
+    """Issue types of a kind that are not repaired unasked any more, each with a sentence why."""
+    rows = connection.execute(
+        select(demotions).where(demotions.c.resource_kind == resource_kind, demotions.c.lifted_at.is_(None))
+    )
+    return {row.issue_type: f"({resource_kind}, {row.issue_type}) was demoted to asking: {row.why}" for row in rows}
+
+
+def in_force(connection: Connection) -> list[dict[str, Any]]:
+    """The demotions that hold now, oldest first."""
+    rows = connection.execute(select(demotions).where(demotions.c.lifted_at.is_(None)).order_by(demotions.c.id))
+    return [
+        {"resource_kind": row.resource_kind, "issue_type": row.issue_type, "at": iso(row.at), "why": row.why}
+        for row in rows
+    ]
+
+
+def judge(connection: Connection, row: Row[Any], outcome: Outcome, now: datetime) -> None:
+    """As a heal ends: where an unasked repair was rolled back or did harm, its pairs ask from now on."""
+    unasked = _unasked(connection, row.id)
+    undone = [item for item in unasked if item.undo]
+    if undone:
+        why = f"#{row.number} rolled back {', '.join(dict.fromkeys(item.action for item in undone))}"
+    elif outcome.rule in WRONG_REPAIR and unasked:
+        why = f"#{row.number} ended {outcome.rule.replace('_', ' ')}"
+    else:
+        return
+    _demote(connection, row, why, now, since=max(item.started_at for item in unasked))
+
+
+def found_wrong(connection: Connection, row: Row[Any], who: Who, now: datetime) -> None:
+    """A human has found a repair to be wrong."""
+    if unasked := _unasked(connection, row.id):
+        why = f"{who.name} found the repair of #{row.number} to be wrong"
+        _demote(connection, row, why, now, since=max(item.started_at for item in unasked))
+
+
+def lift(connection: Connection, who: Who, resource_kind: str, issue_type: str, comment: str, now: datetime) -> bool:
+    """Let a pair be repaired by its policy again. False where it was not demoted."""
+    pair = (demotions.c.resource_kind == resource_kind, demotions.c.issue_type == issue_type)
+    done = connection.execute(
+        update(demotions).where(*pair, demotions.c.lifted_at.is_(None)).values(lifted_at=stamp(now), lifted_by=who.name)
+    )
+    if done.rowcount == 0:
+        return False
+    told = {"resource_kind": resource_kind, "issue_type": issue_type, "comment": comment}
+    record(connection, who, "promote", None, now, **told)
+    return True
+
+
+def pairs_of(connection: Connection, row: Row[Any]) -> list[str]:
+    """The issue types of an incident: alerted and diagnosed."""
+    diagnosed = str(last_diagnosis(connection, row.id).get("issue_type", "unknown"))
+    return sorted({*row.issue_types, diagnosed} - {"unknown"})
+
+
+def _demote(connection: Connection, row: Row[Any], why: str, now: datetime, since: float) -> None:
+    fallen: list[str] = []
+    for issue_type in pairs_of(connection, row):
+        pair = (demotions.c.resource_kind == row.resource_kind, demotions.c.issue_type == issue_type)
+        in_force_now = connection.execute(select(demotions.c.id).where(*pair, demotions.c.lifted_at.is_(None))).first()
+        lifted = connection.execute(select(func.max(demotions.c.lifted_at)).where(*pair)).scalar()
+        if in_force_now is not None or (lifted is not None and lifted > since):
+            continue
+        values = {"resource_kind": row.resource_kind, "issue_type": issue_type, "incident_id": row.id}
+        connection.execute(demotions.insert().values(**values, at=stamp(now), why=why))
+        record(connection, "self-heal", "demote", row.id, now, **values, why=why)
+        fallen.append(issue_type)
+    if not fallen:
+        return
+    sentence = f"from now on a human is asked about {', '.join(fallen)} of {row.resource_kind}: {why}"
+    tell(connection, row.id, f"demoted:{stamp(now)}", now, sentence)
+    notice(connection, row.id, "demoted", sentence, now)
+
+
+def _unasked(connection: Connection, incident_id: str) -> Sequence[Row[Any]]:
+    """The side effects of an incident that nobody had approved."""
+    asked = select(approvals.c.plan_fingerprint).where(
+        approvals.c.incident_id == incident_id, approvals.c.decision.in_(("approve", "edit"))
+    )
+    return connection.execute(
+        select(journal).where(journal.c.incident_id == incident_id, journal.c.plan_fingerprint.not_in(asked))
+    ).all()
+
+
+def ended_since(connection: Connection, since: float) -> Iterable[dict[str, Any]]:
+    """What is measured of each incident that has ended since then: one fact sheet an incident."""
+    rows = connection.execute(
+        select(incidents).where(incidents.c.received_at >= since, incidents.c.outcome.is_not(None))
+    ).all()
+    edited = _incidents_with(connection, approvals, approvals.c.decision == "edit")
+    rejected = _incidents_with(connection, approvals, approvals.c.decision == "reject")
+    approved = _incidents_with(connection, approvals, approvals.c.decision == "approve")
+    undone = _incidents_with(connection, journal, journal.c.undo == 1)
+    acted = _incidents_with(connection, journal, journal.c.undo == 0)
+    said = {row.incident_id: row for row in connection.execute(select(confirmations).order_by(confirmations.c.id))}
+    for row in rows:
+        told = said.get(row.id)
+        yield {
+            "resource_kind": row.resource_kind,
+            "issue_types": [item for item in row.issue_types if item != "unknown"],
+            "status": (row.outcome or {}).get("status"),
+            "rule": (row.outcome or {}).get("rule", ""),
+            "ended_at": row.updated_at,
+            "acted": row.id in acted,
+            "approved": row.id in approved,
+            "edited": row.id in edited,
+            "rejected": row.id in rejected,
+            "rolled_back": row.id in undone,
+            "right": None if told is None or told.right is None else bool(told.right),
+        }
+
+
+def _incidents_with(connection: Connection, table: Any, condition: Any) -> set[str]:
+    return set(connection.execute(select(table.c.incident_id).where(condition).distinct()).scalars())
+
+
+def last_demoted(connection: Connection) -> dict[tuple[str, str], float]:
+    """When each pair was last demoted: what went well since then counts for it."""
+    rows = connection.execute(
+        select(demotions.c.resource_kind, demotions.c.issue_type, func.max(demotions.c.at)).group_by(
+            demotions.c.resource_kind, demotions.c.issue_type
+        )
+    )
+    return {(kind, issue_type): at for kind, issue_type, at in rows}
