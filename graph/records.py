@@ -101,6 +101,8 @@ class Policy(Record):
     """How long a human is waited for, where it is another time than `healing.approval_timeout_seconds`."""
     on_expiry: OnExpiry = "escalate"
     """What follows when nobody has decided in time: call a human, or close the incident without having acted."""
+    notify_opened: bool = False
+    """Tell people as soon as such an incident is opened, before anything is known or done."""
 
 
 class Incident(Record):

@@ -39,10 +39,9 @@ from graph.ports import (
     TemporaryError,
 )
 from graph.records import Alert, Policy
-from server.auth import read_token
 from server.lore import Pasts, StoredLore
 from server.runbooks.shelf import Shelf
-from server.settings import LlmSettings, NotifySettings, Settings
+from server.settings import LlmSettings, Settings
 from server.settings_errors import ConfigError
 from server.tracing import tracing
 from tools.actions.action import ActionContext
@@ -58,7 +57,6 @@ from tools.health_cpu import cpu_observations
 from tools.health_database import database_observations
 from tools.health_disk import disk_room
 from tools.inquiries import InquiryTools
-from tools.notify import HttpNotifier
 from tools.redaction import redact
 
 # Two calls of the model and what lies between them, before the runbook's turn.
@@ -207,11 +205,3 @@ def make_reasoner(llm: LlmSettings | None, ledger: Ledger | None = None, lore: L
     budget = Budget(BudgetLimits(**llm.budget.model_dump()), ledger)
     reasoner = FallbackReasoner(LlmReasoner(model, budget, lore), runbook, deadline_seconds=deadline)
     return UnknownOnly(reasoner, runbook) if llm.when == "unknown_only" else reasoner
-
-
-def make_notifier(notify: NotifySettings | None) -> HttpNotifier | None:
-    """Where notices are posted, or None. Raises ConfigError for an unusable token file."""
-    if notify is None:
-        return None
-    token = read_token(notify.token_file) if notify.token_file else None
-    return HttpNotifier(notify.url, redact, token, notify.timeout_seconds)
