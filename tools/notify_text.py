@@ -29,7 +29,7 @@ _ENTITY = re.compile(r"&(?=#?\w)")
 _SCHEME = re.compile(r"(?<=[A-Za-z0-9+.-])://")
 _OTHER_SCHEME = re.compile(r"\b(mailto|tel|sms|javascript|data|file):(?=\S)", re.I)
 _TOP = "com|net|org|info|biz|io|co|me|app|dev|xyz|top|site|online|shop|link|live|club|icu|ru|cn|tk|de|uk|eu|us|zip|mov"
-_HOST = re.compile(rf"\.(?=[A-Za-z]{{2,24}}[/?]|(?:{_TOP})\b(?!\.[A-Za-z]))", re.I)
+_HOST = re.compile(rf"\.(?=[A-Za-z]{{2,24}}[/?]|(?:{_TOP})\b)", re.I)
 _WWW = re.compile(r"\bwww\.", re.I)
 _EDGE = re.compile(r"(?<!\w)_+|_+(?!\w)")
 _EMOJI = re.compile(r"(?<![0-9]):(?=[a-z0-9_+-]{1,40}:)")

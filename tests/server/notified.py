@@ -32,9 +32,19 @@ class Chat:
     bodies: list[bytes] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    came: threading.Condition = field(default_factory=threading.Condition)
 
     def url(self, scheme: str = "json", path: str = "hook") -> str:
         return f"{scheme}://127.0.0.1:{self.port}/{path}"
+
+    async def has(self, number: int) -> bool:
+        """Waits until so many notices were taken."""
+
+        def wait() -> bool:
+            with self.came:
+                return self.came.wait_for(lambda: len(self.bodies) >= number, 60)
+
+        return await asyncio.to_thread(wait)
 
     @property
     def taken(self) -> list[dict[str, Any]]:
@@ -63,7 +73,9 @@ def chat(*statuses: int) -> Iterator[Chat]:
                 told.released.wait(30)
                 return
             if status < 300:
-                told.bodies.append(body)
+                with told.came:
+                    told.bodies.append(body)
+                    told.came.notify_all()
             self.send_response(status)
             self.send_header("Content-Length", "2")
             self.end_headers()

@@ -36,6 +36,7 @@ HOSTILE = [
     "\\u003c!channel\\u003e",
     "__init__",
     "report.zip and evil.io",
+    "evil.com.au and a.com.b.com",
 ]
 
 
