@@ -76,7 +76,9 @@ def _keys_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str]
 
 
 def _is_secret(model: type[BaseModel], location: Sequence[int | str]) -> bool:
-    """Whether what is given there must not be shown."""
+    """Whether what is given there must not be shown: by its type, or a URL whose path may be the secret."""
+    if tuple(location) == ("notify", "url"):
+        return True
     current: Any = model
     for part in location:
         if isinstance(part, str) and (models := _models_in(current)):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from server import exits
+from server.cli import run
+from server.client import ServerClient
 from server.notify_worker import NotifyWorker
 from server.store import Conflict, NotFound, Who
+from tests.server.live import LiveServer
 from tests.server.notified import Chat, chat, worker
-from tests.server.web import end_leg, finished, make_services, opened, running
+from tests.server.web import TOKENS, alert_body, end_leg, finished, make_services, opened, running
 from tests.server.world import World, alert
 
 CHAIN = [
@@ -217,6 +222,20 @@ async def test_a_second_one_taking_note_hears_who_was_first(world: World) -> Non
     incident = await escalated(world)
     await world.store.acknowledge(incident, "ann")
     assert "ann had at 2026-01-01" in await world.store.acknowledge(incident, "ben")
+
+
+def test_taking_note_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    live = LiveServer(tmp_path)
+    live.up()
+    try:
+        with ServerClient(f"http://127.0.0.1:{live.port}", TOKENS.operator) as client:
+            incident = str(client.post_alerts(json.dumps(alert_body()).encode())["incidents"][0]["id"])
+            live.do(end_leg(live.services, incident, finished("escalated")))
+            assert run(["ack", "1", "-m", "on it", "--by", "ann", "--config", str(live.config)]) == exits.OK
+            assert client.incident("1")["acknowledged"]["by"] == "ann"
+    finally:
+        live.down()
+    assert "ann has taken note of #1: nobody else is called: on it" in capsys.readouterr().out
 
 
 async def test_taking_note_over_http(tmp_path: Path) -> None:
