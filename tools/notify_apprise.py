@@ -39,8 +39,8 @@ class AppriseNotifier:
     def __init__(self, name: str, url: str, timeout_seconds: float = 20.0) -> None:
         import apprise
 
-        # Their log names hosts and paths, which may be secrets; what we need of it we take from the result.
-        logging.getLogger("apprise").setLevel(logging.CRITICAL)
+        # Their log names hosts and paths, which may be secrets: it is read from results, and goes nowhere else.
+        logging.getLogger("apprise").propagate = False
         self._name = name
         self._scheme = scheme_of(url)
         self._timeout = timeout_seconds
