@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +19,10 @@ import pytest
 
 from server import exits
 from server.cli import run
-from server.client import ServerClient
 from tests.server.live import LiveServer, free_port, prometheus
-from tests.server.web import PLAN, TOKENS, alert_body, asking, end_leg, finished
+from tests.server.web import PLAN, alert_body, asking, end_leg, finished
 
 SECONDS = 30.0
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[LiveServer]:
-    server = LiveServer(tmp_path)
-    server.up()
-    yield server
-    server.down()
-
-
-@pytest.fixture
-def incident(live: LiveServer) -> str:
-    """An incident at the live server."""
-    with ServerClient(f"http://127.0.0.1:{live.port}", TOKENS.operator) as client:
-        return str(client.post_alerts(json.dumps(alert_body()).encode())["incidents"][0]["id"])
 
 
 def selfheal(live: LiveServer, *arguments: str) -> int:
