@@ -43,6 +43,7 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await services.store.note_windows()
         leave = asyncio.Event()
         heals = asyncio.create_task(_keep_loaded(services, load, leave, on_broken), name="self-heal runtime")
         try:

@@ -176,7 +176,8 @@ def test_heal_works_alone_where_no_server_runs(tmp_path: Path, capsys: pytest.Ca
         code = run(["heal", alert_file(tmp_path), "--json", "--config", str(config)])
     printed = capsys.readouterr()
     record = json.loads(printed.out)
-    assert record["outcome"]["status"] in ("self_resolved", "mitigated", "escalated"), printed.err
+    # This machine may be as busy as an alert would say: then a repair is planned, and nobody is there to approve it.
+    assert record["waiting_for"] or record["outcome"]["status"] in ("self_resolved", "escalated"), printed.err
     assert code == exits.BY_OUTCOME[record["outcome"]["status"]]
     for node in ("gather_context", "diagnose", "close"):
         assert node in printed.err

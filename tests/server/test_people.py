@@ -305,6 +305,17 @@ async def test_what_was_done_too_often_shows_as_rate_limited(world: World) -> No
     assert limited["until"] == (world.at + timedelta(hours=1)).isoformat()
 
 
+async def test_since_when_which_freeze_windows_were_in_force_is_in_the_log(world: World) -> None:
+    await world.store.note_windows()
+    assert (await world.store.audit())[0] == []
+    window = FreezeWindow(name="nightly", starts="0 1 * * *", hours=2)
+    for rules in (FleetRules((window,)), FleetRules((window,)), FleetRules()):
+        url = f"sqlite:///{world.folder / 'selfheal.db'}"
+        await Store.open(url, now=lambda: world.at, rules=rules).note_windows()
+    entries, _ = await world.store.audit()
+    assert [[item["name"] for item in entry["detail"]["windows"]] for entry in entries] == [[], ["nightly"]]
+
+
 # -- the log -------------------------------------------------------------------------------------------
 
 
