@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChainableUndefined, Environment, PackageLoader
 
 from server.console.views import incident as incident_view
 from server.console.views.text import clock, line, shown, utc, words
@@ -46,7 +46,8 @@ def _environment() -> Environment:
     pages = Environment(
         loader=PackageLoader("server.console"),
         autoescape=True,
-        undefined=StrictUndefined,
+        # A record of an older release may lack what this one shows: better a gap than no page at 3 a.m.
+        undefined=ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

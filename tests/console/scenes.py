@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from agents.legs import Finished, WaitingForApproval
-from graph.ports import Entry
+from graph.facts import Facts
+from graph.fakes import FakeActions
+from graph.kind import ActionSpec, Cause, Match, Remedy, ResourceKind
+from graph.ports import Entry, JournalRequest, Started
 from graph.records import (
+    ActionResult,
     Alert,
     AlertGroup,
     Criterion,
@@ -18,6 +27,7 @@ from graph.records import (
     Outcome,
     Plan,
     PlanStep,
+    Resource,
     Times,
     Verification,
     utc_now,
@@ -25,7 +35,51 @@ from graph.records import (
 from graph.rules.approval import approval_request
 from graph.rules.asking import details
 from graph.state import Heal
-from server.services import Services
+from server.services import Runtime, Services
+from tests.server.web import make_services
+
+
+class RestartParams(BaseModel):
+    """As real actions have them: one bound to what there is, one by its type."""
+
+    unit: str
+    patience: int = Field(default=5, ge=1, le=60)
+
+
+def _crashed(facts: Facts, resource: Resource) -> Match | None:
+    return None
+
+
+def _remedy(name: str) -> Remedy:
+    step = PlanStep(action=name, params={"unit": "web"}, why=f"{name} it")
+    return Remedy(name, f"{name} the service", lambda resource, target, facts: (step,))
+
+
+SPECS = {
+    "restart": ActionSpec("restart", "restart a unit", "disruptive", RestartParams, 5.0),
+    "replace": ActionSpec("replace", "replace a unit", "disruptive", RestartParams, 5.0),
+}
+KIND = ResourceKind(
+    name="Instance",
+    summary="a made-up host",
+    issue_types=("service_down",),
+    sources=(),
+    causes=(Cause("process_crashed", "crashed", "service_down", _crashed, (_remedy("restart"), _remedy("replace"))),),
+    actions=tuple(SPECS),
+    no_fault=lambda facts, resource: None,
+)
+
+
+def make_console(folder: Path, **settings: Any) -> Services:
+    """A server's parts with a kind whose actions have typed params."""
+    made = make_services(folder, **settings)
+    return replace(made, kinds={KIND.name: KIND})
+
+
+@asynccontextmanager
+async def load_actions(services: Services) -> AsyncIterator[Runtime]:
+    yield Runtime(FakeActions(SPECS), lambda: None)
+
 
 LOG = "\n".join(f"Nov 27 03:0{n % 10}:12 web[{900 + n}]: worker {n} exited on signal 9" for n in range(30))
 STEP = PlanStep(
@@ -91,10 +145,12 @@ async def mitigated(services: Services, **labels: str) -> str:
         attempts=1,
         times=Times(received=heal.incident.received_at, verified=now, closed=now),
     )
+    holder, leg = await begun(services, incident_id)
+    await acted(services, incident_id, holder)
     await tell(services, incident_id, "execute", "restart succeeded: web is active")
     await tell(services, incident_id, "verify", f"seen healthy: {verification.reason}", verification=verification)
     await tell(services, incident_id, "close", f"mitigated: {outcome.reason}", outcome=outcome)
-    await ended(services, incident_id, Finished(outcome))
+    assert await services.store.end_leg(incident_id, leg, holder, Finished(outcome))
     return incident_id
 
 
@@ -124,7 +180,7 @@ async def diagnosed(services: Services, incident_id: str, plan: Plan) -> Heal:
             asked="systemctl show web",
             observed_at=now,
             text=LOG,
-            facts={'unit.state{unit="web"}': "failed", 'unit.result{unit="web"}': "signal"},
+            facts={'unit.state{unit="web"}': "failed", 'unit.state{unit="db"}': "running"},
             raw_ref=f"{incident_id}/E2",
         ),
         Evidence(id="E3", source="logs", asked="journalctl -u web", observed_at=now, status="no_data", text="nothing"),
@@ -159,10 +215,38 @@ async def tell(services: Services, incident_id: str, node: str, sentence: str, *
 
 async def ended(services: Services, incident_id: str, end: Any) -> None:
     """A leg that ends like this."""
+    holder, leg = await begun(services, incident_id)
+    assert await services.store.end_leg(incident_id, leg, holder, end)
+
+
+async def begun(services: Services, incident_id: str) -> tuple[str, int]:
+    """A leg that is under way: its holder and number."""
     [runnable] = [item for item in await services.store.runnable() if item.incident_id == incident_id]
     holder = f"scene:{runnable.leg}"
     assert await services.store.begin_leg(incident_id, runnable.leg, holder, 15.0)
-    assert await services.store.end_leg(incident_id, runnable.leg, holder, end)
+    return holder, runnable.leg
+
+
+async def acted(services: Services, incident_id: str, holder: str) -> None:
+    """The plan's one step, done."""
+    key = f"{incident_id}:1:0"
+    request = JournalRequest(
+        idempotency_key=key,
+        incident_id=incident_id,
+        holder=holder,
+        touches=("host/inst-abc123",),
+        action=STEP.action,
+        rendered=STEP.rendered,
+        deadline_seconds=30,
+        attempt=1,
+        plan_fingerprint=PLAN.plan_fingerprint,
+        approval_needed=False,
+        baseline={},
+        now=utc_now(),
+    )
+    assert isinstance(await services.store.start(request), Started)
+    done = ActionResult(idempotency_key=key, action=STEP.action, step=0, status="succeeded", output="web is active")
+    await services.store.finish(done)
 
 
 def _json(value: Any) -> Any:

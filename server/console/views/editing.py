@@ -37,6 +37,8 @@ class StepForm:
     use: bool
     order: int
     fields: tuple[Field, ...]
+    others: str = "{}"
+    """JSON of the params that the schema does not name: sent along as they are."""
 
 
 class InvalidForm(ValueError):
@@ -62,11 +64,10 @@ def steps_of(form: Mapping[str, str], choices: Mapping[str, Any]) -> list[dict[s
             continue
         schema = schemas.get(action, {})
         properties = schema.get("properties", {})
-        params = {
-            name: value
-            for name, item in properties.items()
-            if (value := _read(form, f"param_{index}_{name}", _resolved(item, schema))) is not None
-        }
+        params = _others(form, index)
+        for name, item in properties.items():
+            if (value := _read(form, f"param_{index}_{name}", _resolved(item, schema))) is not None:
+                params[name] = value
         found.append((_order(form, index), index, {"action": action, "params": params}))
     return [step for _, _, step in sorted(found, key=lambda item: item[:2])]
 
@@ -79,8 +80,11 @@ def _step_form(index: int, step: Mapping[str, Any], action: Mapping[str, Any]) -
         _field(f"param_{index}_{name}", name, _resolved(item, schema), params.get(name), name in required)
         for name, item in schema.get("properties", {}).items()
     )
+    others = json.dumps({name: value for name, value in params.items() if name not in schema.get("properties", {})})
     use, order = bool(step.get("use", True)), int(step.get("order", index + 1))
-    return StepForm(index, step["action"], action.get("summary", ""), action.get("risk", ""), use, order, fields)
+    return StepForm(
+        index, step["action"], action.get("summary", ""), action.get("risk", ""), use, order, fields, others
+    )
 
 
 def _field(name: str, label: str, schema: Schema, value: Any, required: bool) -> Field:
@@ -133,6 +137,13 @@ def _read(form: Mapping[str, str], name: str, schema: Schema) -> Any:
         return given if kind == "string" or options else json.loads(given)
     except ValueError:
         raise InvalidForm(f"{name.split('_', 2)[-1]}: {given!r:.60} is no {kind or 'JSON'}") from None
+
+
+def _others(form: Mapping[str, str], index: int) -> dict[str, Any]:
+    try:
+        return dict(json.loads(form.get(f"others_{index}") or "{}"))
+    except (TypeError, ValueError):
+        raise InvalidForm(f"params of step {index + 1}: no JSON object") from None
 
 
 def _order(form: Mapping[str, str], index: int) -> float:
