@@ -91,7 +91,7 @@ def tool_of(tool: InquirySpec) -> dict[str, Any]:
 
 def _terse(schema: dict[str, Any]) -> dict[str, Any]:
     """With what it refers to in its place (few local servers resolve references), and without what only repeats names:
-    titles, defaults, least lengths, descriptions of our own classes, and what `validated` insists on in any case."""
+    titles, defaults, lengths of text, descriptions of our own classes, and what `validated` insists on in any case."""
     defined = schema.get("$defs", {})
 
     def of(part: Any) -> Any:
@@ -117,7 +117,16 @@ def _terse(schema: dict[str, Any]) -> dict[str, Any]:
     return terse
 
 
-_NEEDLESS = ("title", "properties", "default", "discriminator", "minLength", "additionalProperties", "$defs")
+_NEEDLESS = (
+    "title",
+    "properties",
+    "default",
+    "discriminator",
+    "minLength",
+    "maxLength",
+    "additionalProperties",
+    "$defs",
+)
 
 
 # -- from answers to records ---------------------------------------------------------------------------

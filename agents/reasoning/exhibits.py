@@ -15,9 +15,9 @@ from graph.reasoning import Inquiry
 from graph.records import Evidence
 from tools.condensing.plain_text import plain
 
-MORE_CHARS = 600
+MORE_CHARS = 500
 """For facts that speak for nothing, of all that was gathered. A source tells them when it is asked again."""
-MORE_LATER_CHARS = 300
+MORE_LATER_CHARS = 250
 """And once something was asked: by then they have led to a question."""
 MORE_UNEXPLAINED_CHARS = 3_000
 """Where no fact speaks for any cause, so that any may matter."""
