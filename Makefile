@@ -7,7 +7,7 @@ demo: ## break a real service and watch it being healed
 
 test: ## all tests; those that need a real lab say why where they are skipped
 	@scripts/setup python local lab databases
-	@.venv/bin/python -m pytest -q -ra $(ARGS)
+	@scripts/test $(ARGS)
 
 lab: ## every fault of the lab on real hosts; prints the table and writes lab.json (root on Linux)
 	@scripts/setup python local lab

@@ -160,11 +160,12 @@ class Evidence(Record):
 
 
 def facts_of(evidence: Iterable[Evidence]) -> Facts:
-    """All typed observations of these pieces of evidence. What was looked at again counts as it is now."""
+    """All typed observations of these pieces of evidence. What was looked at again counts once, and as it is now: a
+    remedy that was given it twice would do it twice."""
     found = list(evidence)
-    now = {key: value for item in found if item.answers_inquiry for key, value in item.facts.items()}
+    latest = {key: item.id for item in found if item.answers_inquiry for key in item.facts}
     return Facts.of(
-        (item.id, {key: value for key, value in item.facts.items() if key not in now or now[key] == value})
+        (item.id, {key: value for key, value in item.facts.items() if latest.get(key, item.id) == item.id})
         for item in found
     )
 

@@ -10,10 +10,13 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI, Request, Response, Security
 from fastapi.security import HTTPBasic, HTTPBearer
 from sqlalchemy.exc import OperationalError
+from starlette.staticfiles import StaticFiles
 
 from server.auth import RequireToken
 from server.bodies import BodyLimit
 from server.changes import Changes
+from server.console.pages import console_routes
+from server.console.rendering import STATIC
 from server.errors import explain_errors, unavailable
 from server.fleet_api import fleet_routes
 from server.incidents_api import incident_routes
@@ -43,6 +46,7 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await services.store.note_windows()
         leave = asyncio.Event()
         heals = asyncio.create_task(_keep_loaded(services, load, leave, on_broken), name="self-heal runtime")
         try:
@@ -65,9 +69,12 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
     for failure in (StoreError, OperationalError):  # The second is what a read raises when the database is away.
         app.add_exception_handler(failure, _store_failed)
     app.include_router(webhook_routes(services))
-    app.include_router(incident_routes(services, Changes(services.store)))
+    changes = Changes(services.store)
+    app.include_router(incident_routes(services, changes))
     app.include_router(operation_routes(services))
     app.include_router(fleet_routes(services))
+    app.include_router(console_routes(services, changes))
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(BodyLimit, max_bytes=services.settings.limits.max_body_bytes)
     app.add_middleware(RequireToken, tokens=services.tokens)
     return app

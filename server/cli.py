@@ -10,7 +10,7 @@ import typer
 
 from server import exits
 from server.client import ServerRefused, ServerUnreachable
-from server.commands import incidents, notify, policies, prompt
+from server.commands import deciding, fleet, incidents, notify, policies, prompt
 from server.commands.common import Common, ConfigOption, err
 from server.commands.doctor import doctor
 from server.commands.heal import heal
@@ -51,14 +51,18 @@ def make_app(extra: Sequence[EntryPoint] = ()) -> typer.Typer:
 
 
 _DECISIONS = (
-    incidents.approve,
-    incidents.reject,
-    incidents.cancel,
-    incidents.retry,
-    incidents.close,
-    incidents.ack,
-    incidents.pause,
-    incidents.resume,
+    deciding.approve,
+    deciding.reject,
+    deciding.cancel,
+    deciding.take_over,
+    deciding.retry,
+    deciding.close,
+    deciding.ack,
+    deciding.confirm,
+    fleet.pause,
+    fleet.resume,
+    fleet.fleet,
+    fleet.audit,
 )
 
 

@@ -76,11 +76,19 @@ class ServerClient:
         """What models were asked for an incident: `{"calls": […]}`."""
         return self._call("GET", f"/api/incidents/{quote(reference, safe='')}/model-calls")
 
+    def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
+        """What is read at a path of the API."""
+        return self._call("GET", path, params={key: value for key, value in query.items() if value is not None})
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What is asked at a path of the API."""
+        return self._call("POST", path, json=dict(body))
+
     def decide(self, reference: str, decision: Mapping[str, Any]) -> dict[str, Any]:
         return self._call("POST", f"/api/incidents/{quote(reference, safe='')}/decision", json=dict(decision))
 
     def ask(self, reference: str, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """`cancel`, `retry` or `close` an incident."""
+        """`cancel`, `take-over`, `retry`, `close` or `confirm` an incident."""
         return self._call("POST", f"/api/incidents/{quote(reference, safe='')}/{verb}", json=dict(body))
 
     def switch(self, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -224,7 +224,11 @@ def _now(record: Record) -> Iterator[Text]:
     if outcome:
         if outcome.get("status") != "mitigated":
             yield Text(plain(outcome.get("reason"), 500))
-        if record.get("phase") in ("escalated", "declined"):
+        if taken := record.get("taken_over"):
+            number, until = record.get("number"), plain(taken["until"])[11:16]
+            yield Text(f"{plain(taken['by'], 80)} has it until {until} UTC; nothing of ours acts on it", "yellow")
+            yield Text(f"selfheal retry {number}   or   selfheal close {number}", "bold")
+        elif record.get("phase") in ("escalated", "declined"):
             number = record.get("number")
             yield Text("it keeps its resource until its alerts resolve, or:", "dim")
             yield Text(f"selfheal retry {number}   or   selfheal close {number}", "bold")

@@ -54,7 +54,7 @@ class FreezeWindow(Record):
     @model_validator(mode="after")
     def _ever_begins(self) -> Self:
         try:
-            self.next_start(datetime.now(ZoneInfo(self.timezone)))
+            self.next_start(datetime(2000, 1, 1, tzinfo=ZoneInfo(self.timezone)))
         except CroniterError:
             raise ValueError(f"starts: {self.starts!r} names no day that ever comes") from None
         return self

@@ -120,9 +120,15 @@ class Store(People, Outgoing):
     # -- reading ----------------------------------------------------------------------------------------
 
     async def incidents(
-        self, status: str | None = None, resource: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        status: str | None = None,
+        resource: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        search: str | None = None,
     ) -> Page:
-        return await self._db.read(lambda c: reading.page(c, status, resource, limit, cursor))
+        """A page of incidents, newest first. `search`: a number, or part of a resource, an alert's name or a cause."""
+        return await self._db.read(lambda c: reading.page(c, status, resource, limit, cursor, search))
 
     async def incident(self, incident_id: str) -> dict[str, Any] | None:
         """The whole record of an incident, by id or number."""

@@ -13,8 +13,7 @@ from graph.ports import FleetView, Hold
 from graph.records import Resource
 from graph.rules.freezing import FreezeWindow, frozen
 from graph.rules.scopes import ALL, covers
-from server.store import ladder
-from server.store.auditing import record
+from server.store import auditing, ladder
 from server.store.rows import iso, moment, stamp, upsert
 from server.store.schema import incidents, journal, leases, pauses
 from server.store.who import Who
@@ -36,13 +35,13 @@ def pause(connection: Connection, who: Who, reason: str, scope: str, until: date
     end = stamp(until) if until else None
     values = {"scope": scope, "by": who.name, "reason": reason, "at": stamp(now), "until": end}
     upsert(connection, pauses, values, ("scope",))
-    record(connection, who, "pause", None, now, reason=reason, scope=scope, until=iso(end))
+    auditing.record(connection, who, "pause", None, now, reason=reason, scope=scope, until=iso(end))
 
 
 def resume(connection: Connection, who: Who, scope: str, now: datetime) -> bool:
     """Let the repairs of a scope go on. False where it was not paused."""
     gone = connection.execute(pauses.delete().where(pauses.c.scope == scope))
-    record(connection, who, "resume", None, now, scope=scope)
+    auditing.record(connection, who, "resume", None, now, scope=scope)
     return gone.rowcount > 0
 
 
@@ -111,6 +110,14 @@ def state(connection: Connection, rules: FleetRules, now: datetime) -> dict[str,
         "leases": [{"target": row.target, "number": row.number, "phase": row.phase} for row in held_leases],
         "demotions": ladder.in_force(connection),
     }
+
+
+def note_windows(connection: Connection, windows: Sequence[FreezeWindow], now: datetime) -> None:
+    """Windows are changed in a file: the log should still say since when which were in force."""
+    told = [window.model_dump(mode="json") for window in windows]
+    known, _ = auditing.entries(connection, 1, None, what="freeze_windows")
+    if told != (known[0]["detail"]["windows"] if known else []):
+        auditing.record(connection, "settings", "freeze_windows", None, now, windows=told)
 
 
 def _window(window: FreezeWindow, now: datetime) -> dict[str, Any]:

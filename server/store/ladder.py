@@ -83,11 +83,11 @@ def _demote(connection: Connection, row: Row[Any], why: str, now: datetime, sinc
         pair = (demotions.c.resource_kind == row.resource_kind, demotions.c.issue_type == issue_type)
         in_force_now = connection.execute(select(demotions.c.id).where(*pair, demotions.c.lifted_at.is_(None))).first()
         lifted = connection.execute(select(func.max(demotions.c.lifted_at)).where(*pair)).scalar()
-        if in_force_now is not None or (lifted is not None and lifted > since):
+        if in_force_now is not None or (lifted is not None and lifted >= since):
             continue
-        values = {"resource_kind": row.resource_kind, "issue_type": issue_type, "incident_id": row.id}
-        connection.execute(demotions.insert().values(**values, at=stamp(now), why=why))
-        record(connection, "self-heal", "demote", row.id, now, **values, why=why)
+        values = {"resource_kind": row.resource_kind, "issue_type": issue_type, "why": why}
+        connection.execute(demotions.insert().values(**values, at=stamp(now), incident_id=row.id))
+        record(connection, "self-heal", "demote", row.id, now, **values)
         fallen.append(issue_type)
     if not fallen:
         return

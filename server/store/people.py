@@ -124,7 +124,7 @@ class People:
         """A page of the audit log, newest first, and the next page's cursor."""
         return await self._db.read(lambda c: auditing.entries(c, limit, cursor, who, what))
 
-    async def note(self, by: Who | str, what: str, **detail: Any) -> None:
-        """Put something in the audit log that is about no incident."""
+    async def note_windows(self) -> None:
+        """Put the freeze windows of the settings in the audit log, where they are others than the log says."""
         now = self._now()
-        await self._db.write(lambda c: auditing.record(c, by, what, None, now, **detail))
+        await self._db.write(lambda c: fleet.note_windows(c, self._rules.freeze_windows, now))

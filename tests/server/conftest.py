@@ -1,12 +1,17 @@
-"""A world with a store of its own for each test."""
+"""A world with a store of its own for each test, and a live server for those that talk to one."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from server.client import ServerClient
+from tests.server.live import LiveServer
+from tests.server.web import TOKENS, alert_body
 from tests.server.world import World
 
 
@@ -15,3 +20,18 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     made = World(tmp_path)
     yield made
     await made.store.close()
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LiveServer]:
+    server = LiveServer(tmp_path)
+    server.up()
+    yield server
+    server.down()
+
+
+@pytest.fixture
+def incident(live: LiveServer) -> str:
+    """An incident at the live server."""
+    with ServerClient(f"http://127.0.0.1:{live.port}", TOKENS.operator) as client:
+        return str(client.post_alerts(json.dumps(alert_body()).encode())["incidents"][0]["id"])

@@ -313,3 +313,84 @@ async def test_resolved_alerts_are_told(server: Server) -> None:
     await opened(server.http)
     answer = await server.http.post("/webhooks/alertmanager", json=alert_body("resolved"))
     assert answer.json()["incidents"][0]["decision"] == "resolved"
+
+
+async def test_an_incident_is_taken_over_given_back_and_the_truth_confirmed(server: Server) -> None:
+    incident_id = await opened(server.http)
+    await end_leg(server.services, incident_id, finished("escalated"))
+    taken = await server.http.post("/api/incidents/1/take-over", json={"by": "ann", "minutes": 15, "comment": "mine"})
+    assert taken.status_code == 200 and "ann's until" in taken.json()["said"]
+    assert (await server.record("1"))["taken_over"]["comment"] == "mine"
+    second = await server.http.post("/api/incidents/1/take-over", json={"by": "bob"})
+    assert second.status_code == 409 and "ann" in second.json()["error"]
+    confirmed = await server.http.post("/api/incidents/1/confirm", json={"cause": "unknown", "right": False})
+    assert confirmed.json()["said"] == "the cause was unknown; the repair was wrong"
+    assert (await server.http.post("/api/incidents/1/close", json={"comment": "done"})).status_code == 200
+    assert (await server.record("1"))["phase"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "field"),
+    [
+        ("incidents/1/take-over", {"minutes": 0}, "minutes"),
+        ("incidents/1/take-over", {"minutes": 100000}, "minutes"),
+        ("incidents/1/confirm", {"cause": "gremlins"}, "cause"),
+        ("incidents/1/confirm", {}, "cause"),
+        ("pause", {"scope": "kind:Instnace"}, "scope"),
+        ("pause", {"scope": "web"}, "scope"),
+        ("pause", {"scope": "resource:Instance/other"}, "scope"),
+        ("pause", {"until": "2020-01-01T00:00:00Z"}, "until"),
+        ("pause", {"until": "tomorrow"}, "until"),
+        ("policies/promote", {"resource_kind": "Instance"}, "issue_type"),
+    ],
+)
+async def test_a_verb_that_makes_no_sense_is_422_by_name(
+    server: Server, verb: str, body: dict[str, Any], field: str
+) -> None:
+    incident_id = await opened(server.http)
+    await end_leg(server.services, incident_id, finished("escalated"))
+    answer = await server.http.post(f"/api/{verb}", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (422, field) and answer.json()["remedy"]
+
+
+async def test_a_pause_of_one_kind_is_told_beside_that_of_all(server: Server) -> None:
+    await server.http.post("/api/pause", json={"scope": "kind:Instance", "reason": "new image"})
+    told = (await server.http.get("/api/pause")).json()
+    assert told["paused"] is None and told["pauses"][0]["scope"] == "kind:Instance"
+    assert (await server.http.get("/api/fleet")).json()["pauses"][0]["reason"] == "new image"
+    assert (await server.http.post("/api/resume", json={"scope": "group:web"})).status_code == 409
+    assert (await server.http.post("/api/resume", json={"scope": "kind:Instance"})).json()["pauses"] == []
+
+
+async def test_what_may_be_made_of_a_waiting_plan_is_told_with_types(server: Server) -> None:
+    assert (await server.http.get("/api/incidents/1/editable")).status_code == 404
+    incident_id = await opened(server.http)
+    assert (await server.http.get("/api/incidents/1/editable")).status_code == 409
+    await end_leg(server.services, incident_id, asking())
+    told = (await server.http.get("/api/incidents/1/editable")).json()
+    assert told["plan_fingerprint"] == PLAN.plan_fingerprint
+    assert told["steps"][0]["action"] == "restart" and told["actions"][0]["params"]["type"] == "object"
+
+
+async def test_a_rejection_may_want_another_plan(server: Server) -> None:
+    incident_id = await server.waiting()
+    answer = await server.decide(incident_id, decision="reject", comment="not a restart", then="replan")
+    assert answer.status_code == 200
+    [runnable] = await server.services.store.runnable()
+    leg = await server.services.store.begin_leg(incident_id, runnable.leg, "w", 15.0)
+    assert leg is not None and leg.decision is not None
+    assert leg.decision["decisions"] == [{"type": "reject", "message": "not a restart", "then": "replan"}]
+
+
+async def test_the_ladder_and_the_log_are_read_over_http(server: Server) -> None:
+    incident_id = await opened(server.http)
+    await end_leg(server.services, incident_id, finished("escalated"))
+    [pair] = (await server.http.get("/api/policies/report")).json()["pairs"]
+    assert (pair["resource_kind"], pair["issue_type"], pair["escalated"]) == ("Instance", "service_down", 1)
+    lifted = await server.http.post(
+        "/api/policies/promote", json={"resource_kind": "Instance", "issue_type": "service_down"}
+    )
+    assert lifted.status_code == 409
+    await server.http.post("/api/pause", json={"by": "ann"})
+    [entry] = (await server.http.get("/api/audit")).json()["entries"]
+    assert (entry["who"], entry["what"], entry["detail"]["via"]) == ("ann", "pause", "token")

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +19,10 @@ import pytest
 
 from server import exits
 from server.cli import run
-from server.client import ServerClient
 from tests.server.live import LiveServer, free_port, prometheus
-from tests.server.web import PLAN, TOKENS, alert_body, asking, end_leg, finished
+from tests.server.web import PLAN, alert_body, asking, end_leg, finished
 
 SECONDS = 30.0
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[LiveServer]:
-    server = LiveServer(tmp_path)
-    server.up()
-    yield server
-    server.down()
-
-
-@pytest.fixture
-def incident(live: LiveServer) -> str:
-    """An incident at the live server."""
-    with ServerClient(f"http://127.0.0.1:{live.port}", TOKENS.operator) as client:
-        return str(client.post_alerts(json.dumps(alert_body()).encode())["incidents"][0]["id"])
 
 
 def selfheal(live: LiveServer, *arguments: str) -> int:
@@ -193,7 +176,8 @@ def test_heal_works_alone_where_no_server_runs(tmp_path: Path, capsys: pytest.Ca
         code = run(["heal", alert_file(tmp_path), "--json", "--config", str(config)])
     printed = capsys.readouterr()
     record = json.loads(printed.out)
-    assert record["outcome"]["status"] in ("self_resolved", "mitigated", "escalated"), printed.err
+    # This machine may be as busy as an alert would say: then a repair is planned, and nobody is there to approve it.
+    assert record["waiting_for"] or record["outcome"]["status"] in ("self_resolved", "escalated"), printed.err
     assert code == exits.BY_OUTCOME[record["outcome"]["status"]]
     for node in ("gather_context", "diagnose", "close"):
         assert node in printed.err

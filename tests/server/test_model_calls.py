@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ from agents.reasoning.failures import BudgetExceeded
 from agents.reasoning.ledger import Usage
 from server import exits
 from server.cli import run
-from server.client import ServerClient
 from tests.agents.test_llm_budget import call
 from tests.server.live import LiveServer
 from tests.server.test_metrics import samples
-from tests.server.web import TOKENS, alert_body, make_services, opened, running
+from tests.server.web import make_services, opened, running
 from tests.server.world import World
 
 HOSTILE = "\x1b[2J[bold]boo[/bold]\u202e"
@@ -84,20 +82,6 @@ async def test_the_record_the_interface_and_the_metrics_tell_what_was_spent(tmp_
     assert seen["selfheal_model_tokens_total{input,tiny}"] == 110
     assert seen["selfheal_model_cost_usd_total{tiny}"] == 0.5
     assert seen["selfheal_model_seconds_total{tiny}"] == 1.5
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[LiveServer]:
-    server = LiveServer(tmp_path)
-    server.up()
-    yield server
-    server.down()
-
-
-@pytest.fixture
-def incident(live: LiveServer) -> str:
-    with ServerClient(f"http://127.0.0.1:{live.port}", TOKENS.operator) as client:
-        return str(client.post_alerts(json.dumps(alert_body()).encode())["incidents"][0]["id"])
 
 
 def show(live: LiveServer, *more: Any) -> int:
