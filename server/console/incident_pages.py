@@ -102,6 +102,8 @@ async def _asked(verbs: Verbs, number: str, verb: str, actor: Actor, form: dict[
     match verb:
         case "cancel":
             return await verbs.cancel(number, who)
+        case "acknowledge":
+            return await verbs.acknowledge(number, who, comment)
         case "retry":
             return await verbs.retry(number, who)
         case "close":

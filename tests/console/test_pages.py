@@ -144,6 +144,8 @@ async def test_what_expired_can_not_be_decided_any_more_and_says_so(console: Con
 async def test_the_other_verbs_come_back_to_the_page_with_what_they_did(console: Console) -> None:
     services, client = console
     await scenes.escalated(services)
+    noted = await client.post("/incidents/1/acknowledge", data={"comment": "on it"})
+    assert noted.status_code == 303 and "has taken note of #1" in await page(client, "/incidents/1")
     taken = await client.post("/incidents/1/take-over", data={"minutes": "20", "comment": "mine"})
     assert "operator%27s%20until" in taken.headers["location"]
     assert "has it until" in await page(client, "/incidents/1")

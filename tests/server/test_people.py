@@ -10,7 +10,7 @@ import pytest
 from graph.ports import Hold, Refusal, Started
 from graph.records import ActionResult
 from graph.rules.freezing import FreezeWindow
-from server.store import Conflict, FleetRules, Store, Who
+from server.store import Conflict, FleetRules, Store, Telling, Who
 from tests.server.world import RESOURCE, World, alert, plan
 
 ADA = Who("ada", "token", "192.0.2.9")
@@ -94,8 +94,7 @@ async def test_of_two_who_take_over_the_second_is_told_who_has_it(world: World) 
 
 async def test_when_the_time_is_up_it_is_escalated_again_and_people_are_told(world: World) -> None:
     incident_id = await escalated(world)
-    for notice in await world.store.due_notices():
-        await world.store.notice_sent(notice.id)
+    await world.store.settle_notices(Telling())
     await world.store.take_over(incident_id, "ada", 30)
     world.later(29 * 60)
     await world.store.take_back()
@@ -170,7 +169,7 @@ async def test_an_unasked_repair_found_wrong_makes_its_pair_ask_and_says_so(worl
         "service_down": "(Instance, service_down) was demoted to asking: ada found the repair of #1 to be wrong"
     }
     assert "from now on a human is asked" in (await record(world, incident_id))["timeline"][-1]["sentence"]
-    assert [notice.payload["event"] for notice in await world.store.due_notices()] == ["demoted"]
+    assert [notice.payload["event"] for notice in await world.store.due_notices()] == ["mitigated", "demoted"]
 
 
 async def test_an_unasked_repair_that_was_rolled_back_makes_its_pair_ask_once(world: World) -> None:
