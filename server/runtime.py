@@ -17,7 +17,7 @@ from server.notify_worker import NotifyWorker
 from server.queue import HealQueue
 from server.runner import Runner
 from server.services import Runtime, Services
-from server.wiring import deps_of, make_notifier, open_tools
+from server.wiring import deps_of, make_notifier, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
 
 DRAIN_SECONDS = 20.0
@@ -71,6 +71,9 @@ async def load_healing(services: Services) -> AsyncIterator[Healing]:
         notices = NotifyWorker(store, notifier)
         stack.push_async_callback(_cancelled, asyncio.create_task(notices.run(), name="notices"))
         await store.start_over()
+        if (silencer := make_silencer(services, tools)) is not None:
+            stack.push_async_callback(silencer.release)
+            stack.push_async_callback(_cancelled, asyncio.create_task(silencer.run(), name="silences"))
         name = process_name()
         yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name)
 

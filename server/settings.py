@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from graph.ports import HealSettings, InquiryLimits
 from graph.records import Resource
 from graph.rules.freezing import FreezeWindow
+from server.alertmanager_settings import AlertmanagerSettings
 from server.inventory import misfits
 from server.model_settings import Investigate
 from server.model_settings import LlmSettings as LlmSettings
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///selfheal.db"
     listen: Listen = Listen()
     prometheus: PrometheusSettings = PrometheusSettings()
+    alertmanager: AlertmanagerSettings | None = None
     llm: LlmSettings | None = None
     webhook: TokenFile = TokenFile(token_file=Path("webhook.token"))
     operator: TokenFile = TokenFile(token_file=Path("operator.token"))
@@ -203,6 +205,10 @@ class Settings(BaseSettings):
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.listen.host, self.listen.host)
         return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.listen.port}"
 
+    def incident_link(self, number: int) -> str:
+        """Where people find an incident."""
+        return f"{self.server_url}/incidents/{number}"
+
 
 def load(path: str | Path | None = None) -> Settings:
     """Read the settings; `path` wins over SELFHEAL_CONFIG, which wins over ./selfheal.yaml.
@@ -247,6 +253,8 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
     }
     if isinstance(settings.policies, Path):
         changes["policies"] = absolute(settings.policies)
+    if settings.alertmanager is not None:
+        changes["alertmanager"] = settings.alertmanager.beside(absolute)
     if settings.runbooks is not None:
         changes["runbooks"] = absolute(settings.runbooks)
     if settings.notify and settings.notify.token_file:

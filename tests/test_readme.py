@@ -67,6 +67,13 @@ def test_the_database_shown_loads_with_its_peer(tmp_path: Path) -> None:
     assert replica.peer_keys == (primary.key,) and primary.database is not None
 
 
+def test_the_alertmanager_shown_loads(tmp_path: Path) -> None:
+    file = tmp_path / "selfheal.yaml"
+    file.write_text(snippet("alertmanager.yaml"))
+    chosen = load(file).alertmanager
+    assert chosen is not None and chosen.silence
+
+
 def test_the_runbook_shown_is_one_that_can_be_read(tmp_path: Path) -> None:
     [text] = blocks("markdown")
     (tmp_path / "nginx.md").write_text(text)

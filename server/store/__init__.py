@@ -41,6 +41,7 @@ from server.store.people import People
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
+from server.store.silences import Silences
 from server.store.who import Who
 
 __all__ = [
@@ -77,6 +78,7 @@ class Store(People):
     ) -> None:
         super().__init__(database, now, rules or FleetRules())
         self._listeners: list[Listener] = []
+        self.silences = Silences(database, now, self._changed)
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None) -> Store:

@@ -291,6 +291,19 @@ demotions = Table(
 )
 Index("demoted_pairs", demotions.c.resource_kind, demotions.c.issue_type)
 
+# Silences of ours in Alertmanager, one for each alert that is being repaired.
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), nullable=False),
+    Column("fingerprint", String(200), nullable=False),
+    Column("silence_id", String(100), nullable=False),
+    Column("until", Float, nullable=False),
+    Column("lifted", Integer, nullable=False, default=0),
+    UniqueConstraint("incident_id", "fingerprint"),
+)
+
 outbox = Table(
     "outbox",
     metadata,
