@@ -14,6 +14,7 @@ from graph.ports import PermanentError, TemporaryError
 from graph.records import Resource
 from server.auth import read_token, token_warning
 from server.client import ServerClient
+from server.notify_targets import open_target
 from server.preflight import checked
 from server.runbooks.shelf import Shelf
 from server.settings import Settings, unknown_variables
@@ -45,6 +46,8 @@ async def examine(settings: Settings) -> AsyncIterator[Check]:
     for check in (*_configuration(settings), *_tokens(settings), _database(settings), _model(settings)):
         yield check
     for check in await asyncio.to_thread(_runbooks, settings):
+        yield check
+    for check in await asyncio.to_thread(_targets, settings):
         yield check
     yield await asyncio.to_thread(_server, settings)
     async with open_tools(settings) as tools:
@@ -119,6 +122,22 @@ def _runbooks(settings: Settings) -> list[Check]:
         Check("runbooks", "fail", problem, "correct it: until then it is left out") for problem in contents.problems
     ]
     return [found, *wrong] if contents.runbooks or not wrong else wrong
+
+
+def _targets(settings: Settings) -> list[Check]:
+    """Whether apprise can make something of every target; nothing is sent."""
+    found = []
+    for target in settings.notify.targets if settings.notify else ():
+        subject = f"notify {target.name}"
+        try:
+            open_target(target)
+        except ConfigError as error:
+            found.append(Check(subject, "fail", error.problems[0], "correct its url or url_file"))
+            continue
+        warning = token_warning(target.url_file) if target.url_file else None
+        said = f"understood; not told anything: try `selfheal notify test {target.name}`"
+        found.append(Check(subject, "warn" if warning else "ok", warning or said))
+    return found
 
 
 def _server(settings: Settings) -> Check:

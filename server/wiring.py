@@ -44,7 +44,7 @@ from server.auth import read_password, read_token
 from server.lore import Pasts, StoredLore
 from server.runbooks.shelf import Shelf
 from server.services import Services
-from server.settings import LlmSettings, NotifySettings, Settings
+from server.settings import LlmSettings, Settings
 from server.settings_errors import ConfigError
 from server.silencing import Silencer, Silencing
 from server.tracing import tracing
@@ -62,7 +62,6 @@ from tools.health_cpu import cpu_observations
 from tools.health_database import database_observations
 from tools.health_disk import disk_room
 from tools.inquiries import InquiryTools
-from tools.notify import HttpNotifier
 from tools.redaction import redact
 from tools.suppressions import AlertmanagerSuppressions
 
@@ -246,11 +245,3 @@ def make_silencer(services: Services, tools: Tools) -> Silencer | None:
         condition=tools.condition,
     )
     return Silencer(services.store, tools.alertmanager, how, services.metrics)
-
-
-def make_notifier(notify: NotifySettings | None) -> HttpNotifier | None:
-    """Where notices are posted, or None. Raises ConfigError for an unusable token file."""
-    if notify is None:
-        return None
-    token = read_token(notify.token_file) if notify.token_file else None
-    return HttpNotifier(notify.url, redact, token, notify.timeout_seconds)

@@ -24,7 +24,6 @@ from server.store import (
     fleet,
     legs,
     model_calls,
-    notices,
     past,
     reading,
     sideeffects,
@@ -33,10 +32,12 @@ from server.store import (
 )
 from server.store.accepting import Accepted, Overloaded, Place
 from server.store.deciding import Conflict, NotFound
+from server.store.deliveries import Delivery, Telling
 from server.store.engine import Database, StoreBusy
 from server.store.fleet import FleetRules
 from server.store.legs import Failed, Leg, Runnable
 from server.store.notices import Notice
+from server.store.outgoing import Outgoing
 from server.store.people import People
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
@@ -47,6 +48,7 @@ from server.store.who import Who
 __all__ = [
     "Accepted",
     "Conflict",
+    "Delivery",
     "Failed",
     "FleetRules",
     "Leg",
@@ -58,6 +60,7 @@ __all__ = [
     "Store",
     "StoreBusy",
     "StoreError",
+    "Telling",
     "Who",
 ]
 
@@ -70,7 +73,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store(People):
+class Store(People, Outgoing):
     """One database, opened by one process. All times are taken from `now`."""
 
     def __init__(
@@ -232,18 +235,6 @@ class Store(People):
         now = self._now()
         await self._db.write(lambda c: deciding.rechecked(c, incident_id, still_firing, reason, now))
         self._changed(incident_id)
-
-    # -- notices ----------------------------------------------------------------------------------------
-
-    async def due_notices(self) -> list[Notice]:
-        now = self._now()
-        return await self._db.read(lambda c: notices.due(c, now))
-
-    async def notice_sent(self, notice_id: int) -> None:
-        await self._db.write(lambda c: notices.sent(c, notice_id, self._now()))
-
-    async def notice_failed(self, notice_id: int, next_at: datetime) -> None:
-        await self._db.write(lambda c: notices.failed(c, notice_id, next_at))
 
     # -- the ports of the graph: Journal, Fleet, Directives, Chronicle, EvidenceArchive ----------------------
 

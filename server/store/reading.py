@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
-from server.store import model_calls, taking
+from server.store import calling, deliveries, model_calls, taking
 from server.store.commands import commands_of
 from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
 from server.store.schema import alerts, approvals, audit, confirmations, incidents, journal, past_heals, timeline
@@ -103,6 +103,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
         "wake_at": iso(row.wake_at),
         "cancel_by": row.cancel_by,
         "taken_over": taking.told(connection, row.id),
+        "acknowledged": calling.acknowledged(connection, row.id),
         "confirmations": _confirmations(connection, row.id),
         "times": (row.outcome or {}).get("times"),
         "timeline": [{key: entry[key] for key in ("id", "at", "node", "author", "sentence")} for entry in entries],
@@ -219,6 +220,7 @@ def counts(connection: Connection, now: float) -> dict[str, Any]:
         "outcomes": {name: number for name, number in outcomes},
         "actions": {f"{action}/{name or 'started'}": number for action, name, number in actions},
         "model_calls": model_calls.counts(connection),
+        "notifications": deliveries.counts(connection),
         "approvals_waiting": waiting,
         "oldest_queued_seconds": max(now - oldest, 0.0) if oldest is not None else 0.0,
     }

@@ -71,7 +71,12 @@ def test_while_it_heals_the_alert_is_silenced_with_a_link_and_then_it_is_not(wor
     names = {item["name"]: item["value"] for item in silence["matchers"]}
     assert names["resource_id"] == "inst-abc123" and names == record["alerts"][0]["labels"]
     record = world.until(ended)
-    assert (record["outcome"]["status"], record["phase"]) == ("mitigated", "closed"), (record["number"], world.before, record["timeline"], record["alerts"])
+    assert (record["outcome"]["status"], record["phase"]) == ("mitigated", "closed"), (
+        record["number"],
+        world.before,
+        record["timeline"],
+        record["alerts"],
+    )
     wait_until(lambda: "active" if real.silences(OURS) else None, 20, "our silence has ended", every=0.1)
     told = world.until(lambda item: any("silence removed" in entry["sentence"] for entry in item["timeline"]))
     assert any(entry["sentence"].startswith("silenced 1 alert") for entry in told["timeline"])
