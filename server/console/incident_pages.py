@@ -108,6 +108,8 @@ async def _asked(verbs: Verbs, number: str, verb: str, actor: Actor, form: dict[
             return await verbs.close(number, who, comment)
         case "take-over":
             return await verbs.take_over(number, who, _minutes(form), comment)
+        case "acknowledge":
+            return await verbs.acknowledge(number, who, comment)
         case "confirm":
             right = {"yes": True, "no": False}.get(form.get("right", ""))
             return await verbs.confirm(number, who, form.get("cause", ""), right, comment)
