@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from server.auth import RequireToken
 from server.bodies import BodyLimit
 from server.changes import Changes
+from server.console.plots.routes import plot_routes
 from server.errors import explain_errors, unavailable
 from server.fleet_api import fleet_routes
 from server.incidents_api import incident_routes
@@ -68,6 +69,7 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
     app.include_router(incident_routes(services, Changes(services.store)))
     app.include_router(operation_routes(services))
     app.include_router(fleet_routes(services))
+    app.include_router(plot_routes(services))
     app.add_middleware(BodyLimit, max_bytes=services.settings.limits.max_body_bytes)
     app.add_middleware(RequireToken, tokens=services.tokens)
     return app

@@ -38,6 +38,7 @@ from server.store.fleet import FleetRules
 from server.store.legs import Failed, Leg, Runnable
 from server.store.notices import Notice
 from server.store.people import People
+from server.store.plots import Plots
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
@@ -78,6 +79,7 @@ class Store(People):
     ) -> None:
         super().__init__(database, now, rules or FleetRules())
         self._listeners: list[Listener] = []
+        self.plots = Plots(database, now)
         self.silences = Silences(database, now, self._changed)
 
     @classmethod

@@ -304,6 +304,15 @@ silences = Table(
     UniqueConstraint("incident_id", "fingerprint"),
 )
 
+# The series around incidents that are over, as they were drawn: they outlive what Prometheus remembers.
+plots = Table(
+    "plots",
+    metadata,
+    Column("incident_id", String(36), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
 outbox = Table(
     "outbox",
     metadata,
