@@ -16,6 +16,7 @@ from server.auth import RequireToken
 from server.bodies import BodyLimit
 from server.changes import Changes
 from server.console.pages import console_routes
+from server.console.plots.routes import plot_routes
 from server.console.rendering import STATIC
 from server.errors import explain_errors, unavailable
 from server.fleet_api import fleet_routes
@@ -75,6 +76,7 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
     app.include_router(fleet_routes(services))
     app.include_router(console_routes(services, changes))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(plot_routes(services))
     app.add_middleware(BodyLimit, max_bytes=services.settings.limits.max_body_bytes)
     app.add_middleware(RequireToken, tokens=services.tokens)
     return app

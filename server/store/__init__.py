@@ -39,6 +39,7 @@ from server.store.legs import Failed, Leg, Runnable
 from server.store.notices import Notice
 from server.store.outgoing import Outgoing
 from server.store.people import People
+from server.store.plots import Plots
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
@@ -81,6 +82,7 @@ class Store(People, Outgoing):
     ) -> None:
         super().__init__(database, now, rules or FleetRules())
         self._listeners: list[Listener] = []
+        self.plots = Plots(database, now)
         self.silences = Silences(database, now, self._changed)
 
     @classmethod

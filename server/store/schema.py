@@ -304,6 +304,15 @@ silences = Table(
     UniqueConstraint("incident_id", "fingerprint"),
 )
 
+# The series around incidents that are over, as they were drawn: they outlive what Prometheus remembers.
+plots = Table(
+    "plots",
+    metadata,
+    Column("incident_id", String(36), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
 # What people are to be told, written with what it is about. Who is told is settled later, in `notifications`.
 outbox = Table(
     "outbox",

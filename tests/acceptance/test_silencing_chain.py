@@ -95,7 +95,14 @@ def test_what_somebody_has_silenced_waits_until_the_silence_is_gone(world: World
     assert waiting["gate"]["rule"] == "silenced" and waiting["actions"] == []
     real.expire(silence_id)
     record = world.until(ended, seconds=90)
-    assert record["outcome"]["status"] == "mitigated" and world.stage.healthy(world.host)
+    assert record["outcome"]["status"] == "mitigated", (
+        record["number"],
+        waiting["number"],
+        [(e["at"], e["sentence"]) for e in record["timeline"]],
+        record["alerts"],
+        [(e["at"], e["sentence"]) for e in world.until(lambda item: item["number"] == waiting["number"])["timeline"]],
+    )
+    assert world.stage.healthy(world.host)
 
 
 def test_the_doctor_asks_alertmanager(world: World) -> None:
