@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from agents import known_kinds
 from graph.kind import ResourceKind
 from graph.records import Policy
+from server.access.oidc_secret import secret_of
 from server.auth import Tokens, load_tokens
 from server.policies import load_policies
 from server.scoping import unknown_scope
@@ -23,6 +24,8 @@ from tools.clients.providers import PROVIDERS
 def prepare(settings: Settings) -> Services:
     """Open the store and make the light parts. Raises ConfigError, StoreError; the caller closes the store."""
     kinds, policies = checked(settings)
+    if settings.access.oidc is not None:
+        secret_of(settings.access.oidc)
     tokens: Tokens = load_tokens(settings.webhook.token_file, settings.operator.token_file)
     return Services(settings, Store.open(settings.database_url, rules=settings.fleet_rules), tokens, kinds, policies)
 

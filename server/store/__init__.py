@@ -41,6 +41,7 @@ from server.store.people import People
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
+from server.store.signing_in import SigningIn
 from server.store.who import Who
 
 __all__ = [
@@ -76,6 +77,7 @@ class Store(People):
         self, database: Database, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None
     ) -> None:
         super().__init__(database, now, rules or FleetRules())
+        self.signing_in = SigningIn(database, now)
         self._listeners: list[Listener] = []
 
     @classmethod
