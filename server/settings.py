@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from graph.ports import HealSettings, InquiryLimits
 from graph.records import Resource
 from graph.rules.freezing import FreezeWindow
+from server.access.settings import AccessSettings
 from server.alertmanager_settings import AlertmanagerSettings
 from server.inventory import misfits
 from server.model_settings import Investigate
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     llm: LlmSettings | None = None
     webhook: TokenFile = TokenFile(token_file=Path("webhook.token"))
     operator: TokenFile = TokenFile(token_file=Path("operator.token"))
+    access: AccessSettings = AccessSettings()
     resources: tuple[Resource, ...] = ()
     policies: Path | tuple[Any, ...] = ()
     """The policies themselves, or the path of a JSON file with them; read by `server.policies`."""
@@ -243,6 +245,7 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         "database_url": _absolute_sqlite(settings.database_url, absolute),
         "webhook": at(settings.webhook),
         "operator": at(settings.operator),
+        "access": settings.access.located(absolute),
         "resources": tuple(_reached(resource, absolute) for resource in settings.resources),
     }
     if isinstance(settings.policies, Path):

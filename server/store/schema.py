@@ -22,6 +22,8 @@ from sqlalchemy import (
     select,
 )
 
+from server.store.append_only import keep_append_only
+
 SCHEMA_VERSION = 1
 
 metadata = MetaData()
@@ -384,6 +386,7 @@ audit = Table(
     Column("incident_id", String(36)),
     Column("detail", JSON, nullable=False),
 )
+keep_append_only(metadata)
 
 
 class StoreError(Exception):
