@@ -101,6 +101,8 @@ class Policy(Record):
     """How long a human is waited for, where it is another time than `healing.approval_timeout_seconds`."""
     on_expiry: OnExpiry = "escalate"
     """What follows when nobody has decided in time: call a human, or close the incident without having acted."""
+    heal_silenced: bool = False
+    """Act although others have silenced or inhibited all of the incident's alerts in Alertmanager."""
     notify_opened: bool = False
     """Tell people as soon as such an incident is opened, before anything is known or done."""
 

@@ -1,4 +1,4 @@
-"""The FastAPI application: routes and the order in which a request is looked at (token, size, then content)."""
+"""The FastAPI application: routes and the order in which a request is looked at (who, size, then content)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from fastapi.security import HTTPBasic, HTTPBearer
 from sqlalchemy.exc import OperationalError
 from starlette.staticfiles import StaticFiles
 
-from server.auth import RequireToken
+from server.access.directory import Directory
+from server.access.login_routes import Doors, login_routes
+from server.access.middleware import RequireActor
+from server.access.sign_in import SignIn
 from server.bodies import BodyLimit
 from server.changes import Changes
 from server.console.pages import console_routes
+from server.console.plots.routes import plot_routes
 from server.console.rendering import STATIC
 from server.errors import explain_errors, unavailable
 from server.fleet_api import fleet_routes
@@ -29,24 +33,41 @@ log = logging.getLogger("selfheal.server")
 
 DESCRIPTION = """Agents that repair infrastructure on Prometheus alerts.
 
-Every path but `/healthz` and `/readyz` wants a token, as `Authorization: Bearer …` or as the password of basic
-authentication: the webhook's for `/webhooks/`, the operator's for everything.
+Every path but `/healthz`, `/readyz` and `/login` wants a token, as `Authorization: Bearer …` or as the password of
+basic authentication (the webhook's for `/webhooks/`, the operator's for everything, a user's own as far as their role
+goes), or the session of somebody signed in; what a session changes needs its CSRF token too, as `X-CSRF-Token` or in
+the form.
 Errors are `{"error", "field"?, "remedy"?}`.
 """
 
-# Only told in the OpenAPI page: the check itself is RequireToken's, before any route is looked up.
+# Only told in the OpenAPI page: the check itself is RequireActor's, before any route is looked up.
 _SCHEMES = [
-    Security(HTTPBearer(auto_error=False, description="The operator's token, or the webhook's for /webhooks/.")),
+    Security(
+        HTTPBearer(auto_error=False, description="A user's or the operator's token, or the webhook's for /webhooks/.")
+    ),
     Security(HTTPBasic(auto_error=False, description="Any user; the token as the password.")),
 ]
 
 
-def create_app(services: Services, load: Load, on_broken: Callable[[], None] | None = None) -> FastAPI:
-    """The application. `load` brings up what heals, behind the open port; `on_broken` is called if it can't."""
+def create_app(
+    services: Services,
+    load: Load,
+    on_broken: Callable[[], None] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> FastAPI:
+    """The application. `load` brings up what heals, behind the open port; `on_broken` is called if it can't.
+
+    `announce` is given the one-time token of a first start; without it none is made.
+    """
+    access = services.settings.access
+    coming = services.store.signing_in
+    sign_in = SignIn(access, Directory(access, services.tokens), coming)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await services.store.note_windows()
+        if announce is not None and (token := await sign_in.offer()) is not None:
+            announce(token)
         leave = asyncio.Event()
         heals = asyncio.create_task(_keep_loaded(services, load, leave, on_broken), name="self-heal runtime")
         try:
@@ -55,6 +76,7 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
             leave.set()
             with suppress(Exception):  # Told when it happened; the store must still be closed.
                 await heals
+            sign_in.close()
             await services.store.close()
 
     app = FastAPI(
@@ -74,9 +96,12 @@ def create_app(services: Services, load: Load, on_broken: Callable[[], None] | N
     app.include_router(operation_routes(services))
     app.include_router(fleet_routes(services))
     app.include_router(console_routes(services, changes))
+    app.include_router(plot_routes(services))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(BodyLimit, max_bytes=services.settings.limits.max_body_bytes)
-    app.add_middleware(RequireToken, tokens=services.tokens)
+    app.include_router(login_routes(Doors(access, sign_in, coming)))
+    most = services.settings.limits.max_body_bytes
+    app.add_middleware(BodyLimit, max_bytes=most)
+    app.add_middleware(RequireActor, settings=access, tokens=services.tokens, store=coming, max_bytes=most)
     return app
 
 

@@ -1,6 +1,6 @@
-"""Closed by default: every path but the health probes wants a token, checked before anything else looks at a request.
+"""The server's own two tokens: how they are made, kept and sent. Who else may come in is said in `server.access`.
 
-Two tokens, because Alertmanager's configuration is read by more people than may approve a repair: the webhook's
+Two, because Alertmanager's configuration is read by more people than may approve a repair: the webhook's
 opens the webhook alone, the operator's opens everything.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import json
 import os
 import secrets
 import stat
@@ -17,13 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from server.access.actor import SHARED, Actor
 from server.settings_errors import ConfigError
-
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-WEBHOOKS = "/webhooks/"
 
 
 @dataclass(frozen=True)
@@ -35,12 +28,6 @@ class Tokens:
 
     def __repr__(self) -> str:
         return "Tokens(…)"
-
-    def opens(self, path: str, token: str) -> bool:
-        """Whether the token opens the path. Takes the same time for any wrong token."""
-        operator = secrets.compare_digest(token.encode("utf-8", "replace"), self.operator.encode())
-        webhook = secrets.compare_digest(token.encode("utf-8", "replace"), self.webhook.encode())
-        return operator or (webhook and path.startswith(WEBHOOKS))
 
 
 def load_tokens(webhook_file: Path, operator_file: Path) -> Tokens:
@@ -64,6 +51,17 @@ def read_token(file: Path) -> str:
         remedy = "delete the file to have one made, or write one with `openssl rand -hex 32`"
         raise ConfigError(str(file), [f"must hold one token of at least 8 visible ASCII characters: {remedy}"])
     return token
+
+
+def read_password(file: Path) -> str:
+    """The password in a file, without its line's end. Raises ConfigError where it is absent, empty or unreadable."""
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(file), [f"the password cannot be read: {error}"]) from error
+    if not password:
+        raise ConfigError(str(file), ["it is empty: write the password into it"])
+    return password
 
 
 def token_warning(file: Path) -> str | None:
@@ -97,38 +95,6 @@ def _make(file: Path) -> None:
         draft.unlink()
 
 
-class RequireToken:
-    """ASGI middleware: answers 401 unless the request carries a token that opens its path."""
-
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
-        self.app = app
-        self.tokens = tokens
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope.get("path") in OPEN_PATHS or _shipped(scope):
-            await self.app(scope, receive, send)
-            return
-        if scope["type"] != "http":  # No websockets are served; a handshake must not slip past the check.
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        token = presented_token(scope["headers"])
-        if token is not None and self.tokens.opens(scope["path"], token):
-            scope.setdefault("state", {})["actor"] = Actor(SHARED, "admin", "token", _address(scope))
-            await self.app(scope, receive, send)
-            return
-        await _refuse(scope["path"], token is None, send)
-
-
-def _shipped(scope: Scope) -> bool:
-    """What is in every copy of the package is no secret."""
-    return scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and str(scope["path"]).startswith("/static/")
-
-
-def _address(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
 def presented_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The token of an Authorization header: a bearer token, or the password of basic authentication."""
     for name, value in headers:
@@ -144,18 +110,3 @@ def presented_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
                 return None
             return decoded.partition(":")[2] or None
     return None
-
-
-async def _refuse(path: str, absent: bool, send: Send) -> None:
-    which = "webhook's or the operator's" if path.startswith(WEBHOOKS) else "operator's"
-    problem = "no token was sent" if absent else "the token sent does not open this path"
-    remedy = f"send the {which} token as `Authorization: Bearer …`, or as the password of basic authentication"
-    body = json.dumps({"error": problem, "field": "Authorization", "remedy": remedy}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"www-authenticate", b'Basic realm="Self-Heal", charset="UTF-8"'),
-        (b"www-authenticate", b"Bearer"),
-    ]
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -52,6 +52,8 @@ async def examine(settings: Settings) -> AsyncIterator[Check]:
     yield await asyncio.to_thread(_server, settings)
     async with open_tools(settings) as tools:
         pending: list[Awaitable[Check]] = [_bounded("prometheus", lambda: _prometheus(tools))]
+        if tools.alertmanager is not None:
+            pending.append(_bounded("alertmanager", lambda: _alertmanager(tools)))
         for resource in settings.resources:
             pending += _of_resource(resource, tools)
         for check in await asyncio.gather(*pending):
@@ -154,6 +156,15 @@ async def _prometheus(tools: Tools) -> Check:
     except (TemporaryError, PermanentError) as error:
         return Check("prometheus", "fail", str(error), "correct prometheus.url, or start it")
     return Check("prometheus", "ok", f"answers at {tools.prometheus.url}")
+
+
+async def _alertmanager(tools: Tools) -> Check:
+    assert tools.alertmanager is not None, "only one that is set is looked at"
+    try:
+        silences = [silence for silence in await tools.alertmanager.silences() if silence.active]
+    except (TemporaryError, PermanentError) as error:
+        return Check("alertmanager", "fail", str(error), "correct the settings under `alertmanager`, or start it")
+    return Check("alertmanager", "ok", f"answers at {tools.alertmanager.url}, {len(silences)} silences in force")
 
 
 def _of_resource(resource: Resource, tools: Tools) -> Sequence[Awaitable[Check]]:

@@ -39,6 +39,15 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._silencing = Counter(
+            "selfheal_silencing_failures",
+            "Times the silences in Alertmanager could not be put right.",
+            registry=self._registry,
+        )
+
+    def silencing_failed(self) -> None:
+        self._silencing.inc()
+
     def alert(self, decision: str) -> None:
         self._alerts.labels(decision).inc()
 

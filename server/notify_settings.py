@@ -75,7 +75,7 @@ class NotifySettings(Section):
     """The same about the same within so long is told once, and once more when it is over."""
     digest_minutes: float = Field(default=10.0, gt=0, le=24 * 60)
     link_base: str | None = None
-    """Where people reach this server; default: where it listens."""
+    """Where people reach this server; default: `access.public_url`, else where it listens."""
 
     @field_validator("url", "link_base")
     @classmethod

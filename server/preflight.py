@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from agents import known_kinds
 from graph.kind import ResourceKind
 from graph.records import Policy
+from server.access.oidc_secret import secret_of
 from server.auth import Tokens, load_tokens
 from server.notify_targets import make_directory
 from server.policies import load_policies
@@ -25,6 +26,8 @@ def prepare(settings: Settings) -> Services:
     """Open the store and make the light parts. Raises ConfigError, StoreError; the caller closes the store."""
     kinds, policies = checked(settings)
     make_directory(settings.notify)  # An unusable target stops the start, rather than be missed in the night.
+    if settings.access.oidc is not None:
+        secret_of(settings.access.oidc)
     tokens: Tokens = load_tokens(settings.webhook.token_file, settings.operator.token_file)
     return Services(settings, Store.open(settings.database_url, rules=settings.fleet_rules), tokens, kinds, policies)
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 from agents.agent import Agent
 from agents.checkpoints import sqlite_checkpoints
+from server.console.plots.asking import AsksPrometheus
+from server.console.plots.page import keep_plots
 from server.metrics import NodeTimer
 from server.notify_targets import make_directory
 from server.notify_worker import NotifyWorker
 from server.queue import HealQueue
 from server.runner import Runner
 from server.services import Runtime, Services
-from server.wiring import deps_of, open_tools
+from server.wiring import deps_of, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
 
 DRAIN_SECONDS = 20.0
@@ -32,6 +34,7 @@ class Healing:
     actions: Catalogue
     notices: NotifyWorker
     name: str
+    prometheus: AsksPrometheus
 
 
 @asynccontextmanager
@@ -48,7 +51,9 @@ async def load_server(services: Services) -> AsyncIterator[Runtime]:
         stack.push_async_callback(queue.close, DRAIN_SECONDS)
         healing.runner.start(queue)
         stack.push_async_callback(healing.runner.stop)
-        yield Runtime(healing.actions, lambda: None)
+        keeping = asyncio.create_task(keep_plots(services.store, healing.prometheus), name="plots")
+        stack.push_async_callback(_cancelled, keeping)
+        yield Runtime(healing.actions, lambda: None, healing.prometheus)
 
 
 @asynccontextmanager
@@ -71,8 +76,11 @@ async def load_healing(services: Services) -> AsyncIterator[Healing]:
         notices = NotifyWorker(store, directory, settings.public_url)
         stack.push_async_callback(_cancelled, asyncio.create_task(notices.run(), name="notices"))
         await store.start_over()
+        if (silencer := make_silencer(services, tools)) is not None:
+            stack.push_async_callback(silencer.release)
+            stack.push_async_callback(_cancelled, asyncio.create_task(silencer.run(), name="silences"))
         name = process_name()
-        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name)
+        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name, tools.prometheus)
 
 
 def process_name() -> str:

@@ -16,6 +16,7 @@ from graph.records import Alert, Policy, Resource
 from graph.rules.classify import Placed, place
 from graph.rules.notifying import tells_opening
 from server.auth import Tokens
+from server.console.plots.asking import AsksPrometheus
 from server.metrics import Metrics
 from server.settings import Settings
 from server.store import Store
@@ -28,6 +29,8 @@ class Runtime:
     actions: Actions
     usable: Callable[[], str | None]
     """Why the queue is not usable, or None where it is."""
+    prometheus: AsksPrometheus | None = None
+    """Who is asked for the series of plots."""
 
 
 @dataclass

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from graph.ports import HealSettings, InquiryLimits
 from graph.records import Resource
 from graph.rules.freezing import FreezeWindow
+from server.access.settings import AccessSettings
+from server.alertmanager_settings import AlertmanagerSettings
 from server.inventory import misfits
 from server.model_settings import Investigate
 from server.model_settings import LlmSettings as LlmSettings
@@ -96,9 +98,11 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///selfheal.db"
     listen: Listen = Listen()
     prometheus: PrometheusSettings = PrometheusSettings()
+    alertmanager: AlertmanagerSettings | None = None
     llm: LlmSettings | None = None
     webhook: TokenFile = TokenFile(token_file=Path("webhook.token"))
     operator: TokenFile = TokenFile(token_file=Path("operator.token"))
+    access: AccessSettings = AccessSettings()
     resources: tuple[Resource, ...] = ()
     policies: Path | tuple[Any, ...] = ()
     """The policies themselves, or the path of a JSON file with them; read by `server.policies`."""
@@ -189,13 +193,17 @@ class Settings(BaseSettings):
     def public_url(self) -> str:
         """Where people reach this server, without a slash at its end."""
         base = self.notify.link_base if self.notify else None
-        return (base or self.server_url).rstrip("/")
+        return (base or self.access.public_url or self.server_url).rstrip("/")
 
     @property
     def server_url(self) -> str:
         """Where the CLI of this machine reaches `serve`."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.listen.host, self.listen.host)
         return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.listen.port}"
+
+    def incident_link(self, number: int) -> str:
+        """Where people find an incident."""
+        return f"{self.server_url}/incidents/{number}"
 
 
 def load(path: str | Path | None = None) -> Settings:
@@ -237,10 +245,13 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         "database_url": _absolute_sqlite(settings.database_url, absolute),
         "webhook": at(settings.webhook),
         "operator": at(settings.operator),
+        "access": settings.access.located(absolute),
         "resources": tuple(_reached(resource, absolute) for resource in settings.resources),
     }
     if isinstance(settings.policies, Path):
         changes["policies"] = absolute(settings.policies)
+    if settings.alertmanager is not None:
+        changes["alertmanager"] = settings.alertmanager.beside(absolute)
     if settings.runbooks is not None:
         changes["runbooks"] = absolute(settings.runbooks)
     if settings.notify:

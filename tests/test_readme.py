@@ -68,6 +68,13 @@ def test_the_database_shown_loads_with_its_peer(tmp_path: Path) -> None:
     assert replica.peer_keys == (primary.key,) and primary.database is not None
 
 
+def test_the_alertmanager_shown_loads(tmp_path: Path) -> None:
+    file = tmp_path / "selfheal.yaml"
+    file.write_text(snippet("alertmanager.yaml"))
+    chosen = load(file).alertmanager
+    assert chosen is not None and chosen.silence
+
+
 def test_the_people_shown_are_told(tmp_path: Path) -> None:
     file = tmp_path / "selfheal.yaml"
     file.write_text(snippet("notify.yaml"))

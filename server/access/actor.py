@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from fastapi import Request
 
+from server.access.roles import ROLES, SHARED, Role
 from server.errors import ApiError
 from server.store.who import Who
 
-Role = Literal["viewer", "approver", "admin"]
-"""What one may do: look; decide about repairs; and change what holds for all. Each includes those before it."""
-
-ROLES: tuple[Role, ...] = get_args(Role)
-
-SHARED = "operator"
-"""The name of the operator's token: several people may hold it, so it may say for whom it speaks."""
+__all__ = ["ROLES", "SHARED", "Actor", "Role", "actor_of", "needs"]
 
 
 @dataclass(frozen=True)

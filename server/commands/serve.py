@@ -49,11 +49,19 @@ def run(settings: Settings) -> str | None:
     """Serve until told to stop. Returns why it stopped by itself, or None."""
     import uvicorn
 
+    from server.access.login_routes import sign_in_link
+    from server.access.sign_in import ONE_TIME_HOURS
     from server.app import create_app
     from server.preflight import prepare
 
     services = prepare(settings)
-    app = create_app(services, load_behind, lambda: setattr(server, "should_exit", True))
+    base = settings.access.public_url or settings.server_url
+
+    def announce(token: str) -> None:
+        said = f"nobody is configured yet: sign in once, within {ONE_TIME_HOURS} hours, at {sign_in_link(base, token)}"
+        err().print(said, markup=False, soft_wrap=True)
+
+    app = create_app(services, load_behind, lambda: setattr(server, "should_exit", True), announce)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -62,6 +70,7 @@ def run(settings: Settings) -> str | None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # Whose forwarded headers are believed is for access.trusted_proxies to say.
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
     )

@@ -102,14 +102,14 @@ async def _asked(verbs: Verbs, number: str, verb: str, actor: Actor, form: dict[
     match verb:
         case "cancel":
             return await verbs.cancel(number, who)
-        case "acknowledge":
-            return await verbs.acknowledge(number, who, comment)
         case "retry":
             return await verbs.retry(number, who)
         case "close":
             return await verbs.close(number, who, comment)
         case "take-over":
             return await verbs.take_over(number, who, _minutes(form), comment)
+        case "acknowledge":
+            return await verbs.acknowledge(number, who, comment)
         case "confirm":
             right = {"yes": True, "no": False}.get(form.get("right", ""))
             return await verbs.confirm(number, who, form.get("cause", ""), right, comment)

@@ -39,9 +39,12 @@ from server.store.legs import Failed, Leg, Runnable
 from server.store.notices import Notice
 from server.store.outgoing import Outgoing
 from server.store.people import People
+from server.store.plots import Plots
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
+from server.store.signing_in import SigningIn
+from server.store.silences import Silences
 from server.store.who import Who
 
 __all__ = [
@@ -79,7 +82,10 @@ class Store(People, Outgoing):
         self, database: Database, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None
     ) -> None:
         super().__init__(database, now, rules or FleetRules())
+        self.signing_in = SigningIn(database, now)
         self._listeners: list[Listener] = []
+        self.plots = Plots(database, now)
+        self.silences = Silences(database, now, self._changed)
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None) -> Store:

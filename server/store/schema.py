@@ -22,6 +22,8 @@ from sqlalchemy import (
     select,
 )
 
+from server.store.append_only import keep_append_only
+
 SCHEMA_VERSION = 1
 
 metadata = MetaData()
@@ -291,6 +293,28 @@ demotions = Table(
 )
 Index("demoted_pairs", demotions.c.resource_kind, demotions.c.issue_type)
 
+# Silences of ours in Alertmanager, one for each alert that is being repaired.
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("incident_id", String(36), nullable=False),
+    Column("fingerprint", String(200), nullable=False),
+    Column("silence_id", String(100), nullable=False),
+    Column("until", Float, nullable=False),
+    Column("lifted", Integer, nullable=False, default=0),
+    UniqueConstraint("incident_id", "fingerprint"),
+)
+
+# The series around incidents that are over, as they were drawn: they outlive what Prometheus remembers.
+plots = Table(
+    "plots",
+    metadata,
+    Column("incident_id", String(36), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
 # What people are to be told, written with what it is about. Who is told is settled later, in `notifications`.
 outbox = Table(
     "outbox",
@@ -362,6 +386,7 @@ audit = Table(
     Column("incident_id", String(36)),
     Column("detail", JSON, nullable=False),
 )
+keep_append_only(metadata)
 
 
 class StoreError(Exception):

@@ -13,8 +13,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from server.auth import RequireToken, Tokens, load_tokens, read_token, token_warning
+from server.access.middleware import RequireActor
+from server.access.settings import AccessSettings
+from server.auth import Tokens, load_tokens, read_token, token_warning
 from server.settings_errors import ConfigError
+from tests.server.world import World
 
 TOKENS = Tokens(webhook="webhook-token", operator="operator-token")
 
@@ -23,23 +26,24 @@ def basic(password: str) -> str:
     return "Basic " + base64.b64encode(f"alertmanager:{password}".encode()).decode()
 
 
-async def status_of(path: str, authorization: str | None) -> int:
+async def status_of(world: World, path: str, authorization: str | None) -> int:
     async def fine(request: Request) -> PlainTextResponse:
         return PlainTextResponse("fine")
 
-    app = RequireToken(Starlette(routes=[Route("/{rest:path}", fine, methods=["GET", "POST"])]), TOKENS)
+    inner = Starlette(routes=[Route("/{rest:path}", fine, methods=["GET", "POST"])])
+    app = RequireActor(inner, AccessSettings(), TOKENS, world.store.signing_in, 1024)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
         headers = {"authorization": authorization} if authorization is not None else {}
         return (await client.get(path, headers=headers)).status_code
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_health_probes_need_no_token(path: str) -> None:
-    assert await status_of(path, None) == 200
+async def test_health_probes_need_no_token(world: World, path: str) -> None:
+    assert await status_of(world, path, None) == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/docs", "/openapi.json", "/api/incidents", "/healthz/", "/nowhere"])
-async def test_everything_else_is_closed_to_all_but_the_operator(path: str) -> None:
+async def test_everything_else_is_closed_to_all_but_the_operator(world: World, path: str) -> None:
     for authorization in (
         None,
         "",
@@ -49,17 +53,17 @@ async def test_everything_else_is_closed_to_all_but_the_operator(path: str) -> N
         basic("webhook-token"),
         "Basic %%%",
     ):
-        assert await status_of(path, authorization) == 401, authorization
+        assert await status_of(world, path, authorization) == 401, authorization
     for authorization in ("Bearer operator-token", "bearer operator-token", basic("operator-token")):
-        assert await status_of(path, authorization) == 200, authorization
+        assert await status_of(world, path, authorization) == 200, authorization
 
 
-async def test_the_webhook_opens_with_its_own_token_as_alertmanager_sends_it() -> None:
+async def test_the_webhook_opens_with_its_own_token_as_alertmanager_sends_it(world: World) -> None:
     for authorization in ("Bearer webhook-token", basic("webhook-token"), "Bearer operator-token"):
-        assert await status_of("/webhooks/alertmanager", authorization) == 200, authorization
+        assert await status_of(world, "/webhooks/alertmanager", authorization) == 200, authorization
     refused: tuple[str | None, ...] = (None, "Bearer wrong", basic(""), "Digest webhook-token")
     for wrong in refused:
-        assert await status_of("/webhooks/alertmanager", wrong) == 401, wrong
+        assert await status_of(world, "/webhooks/alertmanager", wrong) == 401, wrong
 
 
 def test_tokens_are_made_on_first_start_readable_by_their_owner_only(tmp_path: Path) -> None:

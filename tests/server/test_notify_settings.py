@@ -105,7 +105,10 @@ def test_the_plain_webhook_works_as_it_did(tmp_path: Path) -> None:
 
 def test_links_lead_to_where_people_reach_the_server(tmp_path: Path) -> None:
     assert load(written(tmp_path, {})).public_url == "http://127.0.0.1:8780"
-    assert load(written(tmp_path, {"link_base": "https://heal.example.com/"})).public_url == "https://heal.example.com"
+    access = {"public_url": "https://heal.example.com"}
+    assert load(written(tmp_path, {}, access=access)).public_url == "https://heal.example.com"
+    other = {"link_base": "https://other.example.com/"}
+    assert load(written(tmp_path, other, access=access)).public_url == "https://other.example.com"
 
 
 def configured(folder: Path, *there: Chat) -> str:

@@ -54,11 +54,23 @@ def expression_of(alert: Alert) -> str | None:
     return expression if 0 < len(expression) <= MAX_EXPRESSION_CHARS else None
 
 
+def rule_expression(alert: Alert, groups: Iterable[Mapping[str, Any]]) -> str | None:
+    """The expression of the rule that the alert is of, by its name and the labels the rule gives; None without one."""
+    rules = [rule for group in groups for rule in group["rules"] if rule["name"] == alert.name]
+    ours = [rule for rule in rules if not _conflict(rule.get("labels") or {}, alert.labels)]
+    return str(ours[0]["query"]) if ours else None
+
+
+def conflicts(labels: Mapping[str, str], alert: Alert) -> bool:
+    """Whether a series is of something else than the alert."""
+    return _conflict({name: value for name, value in labels.items() if name != "__name__"}, alert.labels)
+
+
 def state_by_expression(alert: Alert, expression: str, found: Iterable[Mapping[str, str]]) -> AlertState:
     """By the labels of the samples that the alert's expression gives now. How long it must hold is not known here."""
     shown = expression if len(expression) <= 80 else f"{expression[:79]}…"
     for labels in found:
-        if not _conflict({k: v for k, v in labels.items() if k != "__name__"}, alert.labels):
+        if not conflicts(labels, alert):
             return AlertState("firing", f"no rule {alert.name} in Prometheus; {shown!r} still holds", by="expression")
     return AlertState("inactive", f"no rule {alert.name} in Prometheus; {shown!r} holds no more", by="expression")
 

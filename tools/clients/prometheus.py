@@ -20,7 +20,13 @@ from urllib3.exceptions import HTTPError
 
 from graph.ports import PermanentError, TemporaryError
 from graph.records import Alert
-from tools.clients.alert_rules import AlertState, expression_of, state_by_expression, state_by_rules
+from tools.clients.alert_rules import (
+    AlertState,
+    expression_of,
+    rule_expression,
+    state_by_expression,
+    state_by_rules,
+)
 from tools.clients.pools import BoundedPool, PoolTimeout
 from tools.clients.prometheus_session import CONNECTIONS, NO_RETRIES, AnswerTooLarge, BoundedSession, ErrorAnswer
 from tools.redaction import condense, redact
@@ -104,6 +110,12 @@ class PrometheusClient:
             return AlertState("unknown", why, by="nothing")
         samples = await self.instant(expression)
         return state_by_expression(alert, expression, [sample.labels for sample in samples])
+
+    async def expression(self, alert: Alert) -> str | None:
+        """What the alert's rule asks, by the rules API, else by its generatorURL; None where neither tells."""
+        rules = await self._ask("/api/v1/rules?type=alert", self._alert_rules)
+        found = self._read("/api/v1/rules?type=alert", rules, lambda raw: rule_expression(alert, raw))
+        return found or expression_of(alert)
 
     async def close(self) -> None:
         """Drop the connections. Calls under way end by their own deadline."""
