@@ -6,7 +6,7 @@ demo: ## break a real service and watch it being healed
 	@.venv/bin/selfheal demo $(ARGS)
 
 test: ## all tests; those that need a real lab say why where they are skipped
-	@scripts/setup python local lab databases
+	@scripts/setup python local lab databases browser
 	@scripts/test $(ARGS)
 
 lab: ## every fault of the lab on real hosts; prints the table and writes lab.json (root on Linux)

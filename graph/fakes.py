@@ -244,6 +244,19 @@ class FakeFleet:
 
 
 @dataclass
+class FakeSuppressions:
+    """Why alerts ring for nobody, by fingerprint; or the error of whoever can't be asked."""
+
+    said: Mapping[str, str] = field(default_factory=dict)
+    error: Exception | None = None
+
+    async def of(self, incident: Incident) -> Mapping[str, str]:
+        if self.error is not None:
+            raise self.error
+        return self.said
+
+
+@dataclass
 class FakeDirectives:
     said: Stop | None = None
 

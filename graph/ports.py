@@ -266,6 +266,14 @@ class Fleet(Protocol):
     async def view(self, resource: Resource) -> FleetView: ...
 
 
+class Suppressions(Protocol):
+    """What others have silenced, or what a greater trouble inhibits."""
+
+    async def of(self, incident: Incident) -> Mapping[str, str]:
+        """By fingerprint, the alerts of the incident that ring for nobody, and why, in words. Our own silences, put
+        while we repair, don't count. Raises TemporaryError and PermanentError where it can't be asked."""
+
+
 class Directives(Protocol):
     """What people and Alertmanager have said since the heal began."""
 
@@ -344,5 +352,7 @@ class Deps:
     """Takes secrets out of what is told of failures; sources redact what they tell themselves."""
     inquiries: Inquiries | None = None
     """None: a reasoner can't ask for more than was gathered."""
+    suppressions: Suppressions | None = None
+    """None: nobody is asked whether alerts are silenced."""
     policies: Sequence[Policy] = ()
     settings: HealSettings = HealSettings()

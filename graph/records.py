@@ -101,6 +101,10 @@ class Policy(Record):
     """How long a human is waited for, where it is another time than `healing.approval_timeout_seconds`."""
     on_expiry: OnExpiry = "escalate"
     """What follows when nobody has decided in time: call a human, or close the incident without having acted."""
+    heal_silenced: bool = False
+    """Act although others have silenced or inhibited all of the incident's alerts in Alertmanager."""
+    notify_opened: bool = False
+    """Tell people as soon as such an incident is opened, before anything is known or done."""
 
 
 class Incident(Record):
@@ -158,11 +162,12 @@ class Evidence(Record):
 
 
 def facts_of(evidence: Iterable[Evidence]) -> Facts:
-    """All typed observations of these pieces of evidence. What was looked at again counts as it is now."""
+    """All typed observations of these pieces of evidence. What was looked at again counts once, and as it is now: a
+    remedy that was given it twice would do it twice."""
     found = list(evidence)
-    now = {key: value for item in found if item.answers_inquiry for key, value in item.facts.items()}
+    latest = {key: item.id for item in found if item.answers_inquiry for key in item.facts}
     return Facts.of(
-        (item.id, {key: value for key, value in item.facts.items() if key not in now or now[key] == value})
+        (item.id, {key: value for key, value in item.facts.items() if latest.get(key, item.id) == item.id})
         for item in found
     )
 

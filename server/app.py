@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI, Request, Response, Security
 from fastapi.security import HTTPBasic, HTTPBearer
 from sqlalchemy.exc import OperationalError
+from starlette.staticfiles import StaticFiles
 
 from server.access.directory import Directory
 from server.access.login_routes import Doors, login_routes
@@ -17,6 +18,8 @@ from server.access.middleware import RequireActor
 from server.access.sign_in import SignIn
 from server.bodies import BodyLimit
 from server.changes import Changes
+from server.console.pages import console_routes
+from server.console.rendering import STATIC
 from server.errors import explain_errors, unavailable
 from server.fleet_api import fleet_routes
 from server.incidents_api import incident_routes
@@ -87,10 +90,13 @@ def create_app(
     for failure in (StoreError, OperationalError):  # The second is what a read raises when the database is away.
         app.add_exception_handler(failure, _store_failed)
     app.include_router(webhook_routes(services))
-    app.include_router(incident_routes(services, Changes(services.store)))
+    changes = Changes(services.store)
+    app.include_router(incident_routes(services, changes))
     app.include_router(operation_routes(services))
     app.include_router(fleet_routes(services))
     app.include_router(login_routes(Doors(access, sign_in, coming)))
+    app.include_router(console_routes(services, changes))
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     most = services.settings.limits.max_body_bytes
     app.add_middleware(BodyLimit, max_bytes=most)
     app.add_middleware(RequireActor, settings=access, tokens=services.tokens, store=coming, max_bytes=most)

@@ -53,6 +53,17 @@ def read_token(file: Path) -> str:
     return token
 
 
+def read_password(file: Path) -> str:
+    """The password in a file, without its line's end. Raises ConfigError where it is absent, empty or unreadable."""
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(file), [f"the password cannot be read: {error}"]) from error
+    if not password:
+        raise ConfigError(str(file), ["it is empty: write the password into it"])
+    return password
+
+
 def token_warning(file: Path) -> str | None:
     """Why the file's mode is too open, or None. Not refused: mounted secrets often can't be 0600."""
     mode = stat.S_IMODE(file.stat().st_mode)

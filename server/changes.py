@@ -69,5 +69,7 @@ def events_of(record: Mapping[str, Any]) -> dict[str, Any]:
 async def _set_within(event: asyncio.Event, seconds: float) -> None:
     """Return when the event is set or the time is over, whichever comes first."""
     waiting = asyncio.ensure_future(event.wait())
-    await asyncio.wait({waiting}, timeout=seconds)
-    waiting.cancel()
+    try:
+        await asyncio.wait({waiting}, timeout=seconds)
+    finally:
+        waiting.cancel()

@@ -10,7 +10,7 @@ import typer
 
 from server import exits
 from server.client import ServerRefused, ServerUnreachable
-from server.commands import deciding, fleet, incidents, policies, prompt, users
+from server.commands import deciding, fleet, incidents, notify, policies, prompt, users
 from server.commands.common import Common, ConfigOption, err
 from server.commands.doctor import doctor
 from server.commands.heal import heal
@@ -38,6 +38,7 @@ def make_app(extra: Sequence[EntryPoint] = ()) -> typer.Typer:
     for command in (serve, heal, doctor, rules, *_DECISIONS):
         app.command()(command)
     app.add_typer(incidents.app, name="incidents")
+    app.add_typer(notify.app, name="notify")
     app.add_typer(policies.app, name="policies")
     app.add_typer(prompt.app, name="prompt")
     app.add_typer(users.app, name="users")
@@ -58,6 +59,7 @@ _DECISIONS = (
     deciding.retry,
     deciding.close,
     deciding.confirm,
+    deciding.ack,
     fleet.pause,
     fleet.resume,
     fleet.fleet,

@@ -14,6 +14,7 @@ from graph.ports import PermanentError, TemporaryError
 from graph.records import Resource
 from server.auth import read_token, token_warning
 from server.client import ServerClient
+from server.notify_targets import open_target
 from server.preflight import checked
 from server.runbooks.shelf import Shelf
 from server.settings import Settings, unknown_variables
@@ -46,9 +47,13 @@ async def examine(settings: Settings) -> AsyncIterator[Check]:
         yield check
     for check in await asyncio.to_thread(_runbooks, settings):
         yield check
+    for check in await asyncio.to_thread(_targets, settings):
+        yield check
     yield await asyncio.to_thread(_server, settings)
     async with open_tools(settings) as tools:
         pending: list[Awaitable[Check]] = [_bounded("prometheus", lambda: _prometheus(tools))]
+        if tools.alertmanager is not None:
+            pending.append(_bounded("alertmanager", lambda: _alertmanager(tools)))
         for resource in settings.resources:
             pending += _of_resource(resource, tools)
         for check in await asyncio.gather(*pending):
@@ -119,6 +124,22 @@ def _runbooks(settings: Settings) -> list[Check]:
     return [found, *wrong] if contents.runbooks or not wrong else wrong
 
 
+def _targets(settings: Settings) -> list[Check]:
+    """Whether apprise can make something of every target; nothing is sent."""
+    found = []
+    for target in settings.notify.targets if settings.notify else ():
+        subject = f"notify {target.name}"
+        try:
+            open_target(target)
+        except ConfigError as error:
+            found.append(Check(subject, "fail", error.problems[0], "correct its url or url_file"))
+            continue
+        warning = token_warning(target.url_file) if target.url_file else None
+        said = f"understood; not told anything: try `selfheal notify test {target.name}`"
+        found.append(Check(subject, "warn" if warning else "ok", warning or said))
+    return found
+
+
 def _server(settings: Settings) -> Check:
     with ServerClient(settings.server_url) as client:
         if client.alive():
@@ -135,6 +156,15 @@ async def _prometheus(tools: Tools) -> Check:
     except (TemporaryError, PermanentError) as error:
         return Check("prometheus", "fail", str(error), "correct prometheus.url, or start it")
     return Check("prometheus", "ok", f"answers at {tools.prometheus.url}")
+
+
+async def _alertmanager(tools: Tools) -> Check:
+    assert tools.alertmanager is not None, "only one that is set is looked at"
+    try:
+        silences = [silence for silence in await tools.alertmanager.silences() if silence.active]
+    except (TemporaryError, PermanentError) as error:
+        return Check("alertmanager", "fail", str(error), "correct the settings under `alertmanager`, or start it")
+    return Check("alertmanager", "ok", f"answers at {tools.alertmanager.url}, {len(silences)} silences in force")
 
 
 def _of_resource(resource: Resource, tools: Tools) -> Sequence[Awaitable[Check]]:

@@ -133,6 +133,10 @@ def _decisions(router: APIRouter, verbs: Verbs) -> None:
         asked = body or TakeOver()
         return await verbs.take_over(reference, actor.who(asked.by), asked.minutes, asked.comment)
 
+    @router.post("/{reference}/acknowledge", summary="Take note of an escalation: nobody else is called about it")
+    async def acknowledge(reference: str, actor: Approver, body: By | None = None) -> dict[str, Any]:
+        return await verbs.acknowledge(reference, _who(actor, body), body.comment if body else "")
+
     @router.post("/{reference}/confirm", summary="Say what the true cause was, and whether the repair was right")
     async def confirm(reference: str, actor: Approver, body: Confirmation) -> dict[str, Any]:
         return await verbs.confirm(reference, actor.who(body.by), body.cause, body.right, body.comment)

@@ -15,6 +15,8 @@ from graph.ports import Chronicle, Directives, Entry
 from graph.records import Approval, Stop
 
 MAX_TIMED = 4096
+RESULTS = {"digested": "held"}
+"""What became of a notice, where it is called otherwise than in the store."""
 BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
 
@@ -36,6 +38,15 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+
+        self._silencing = Counter(
+            "selfheal_silencing_failures",
+            "Times the silences in Alertmanager could not be put right.",
+            registry=self._registry,
+        )
+
+    def silencing_failed(self) -> None:
+        self._silencing.inc()
 
     def alert(self, decision: str) -> None:
         self._alerts.labels(decision).inc()
@@ -74,6 +85,7 @@ class _Counted(Collector):
             actions.add_metric([action, status], number)
         yield actions
         yield from _of_models(self._counts.get("model_calls", ()))
+        yield from _of_notices(self._counts.get("notifications", ()))
         for name, text, value in (
             ("selfheal_approvals_waiting", "Plans that wait for a human.", self._counts.get("approvals_waiting", 0)),
             (
@@ -104,6 +116,27 @@ def _of_models(counts: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         seconds.add_metric([model], total["seconds"])
         cost.add_metric([model], total["cost_usd"])
     yield from (calls, tokens, seconds, cost)
+
+
+def _of_notices(counts: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    """What people were told. A notice that arrived after failures counts as sent, and as failed once a try."""
+    labels = ["target", "event", "result"]
+    told = CounterMetricFamily("selfheal_notifications", "Notices, by what became of them.", labels=labels)
+    waiting = GaugeMetricFamily("selfheal_notifications_waiting", "Notices not sent yet.", labels=["target"])
+    results: dict[tuple[str, str, str], int] = defaultdict(int)
+    waits: dict[str, int] = defaultdict(int)
+    for row in counts:
+        about = (row["target"], row["event"])
+        waits[row["target"]] += row["notices"] if row["state"] in ("due", "held") else 0
+        if row["state"] != "due":
+            results[*about, RESULTS.get(row["state"], row["state"])] += row["notices"]
+        for result in ("failed", "folded"):
+            results[*about, result] += row[result]
+    for about_and_result, number in results.items():
+        told.add_metric(list(about_and_result), number)
+    for target, number in waits.items():
+        waiting.add_metric([target], number)
+    yield from (told, waiting)
 
 
 class NodeTimer:

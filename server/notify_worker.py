@@ -1,74 +1,123 @@
-"""Sends what is in the outbox until it arrives, however long the other side is away. Each notice is logged as well."""
+"""Tells people what the store holds for them, until it has arrived, however long the other side is away.
+
+One target never waits for another: each is served by a task of its own, one notice after the other. Each notice is
+logged as well, and where nobody is configured, that is all that was asked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from graph.ports import PermanentError, TemporaryError
-from server.store import Notice, Store
+from graph.ports import TemporaryError
+from server.notice_story import message
+from server.notify_targets import Directory
+from server.store import Delivery, Store
 from tools.notify import Notifier
 
 log = logging.getLogger("selfheal.notices")
 
 LOOK_SECONDS = 5.0
 MAX_WAIT_SECONDS = 3600.0
+MAX_TARGET_WAIT_SECONDS = 300.0
+GIVE_UP_AFTER = timedelta(days=3)
 
 
 class NotifyWorker:
-    """Drains the outbox. Without a notifier notices are logged, and that is all that was asked for."""
+    """Settles who is told, and tells them. `link_base`: where people reach this server, without a slash at its end."""
 
-    def __init__(self, store: Store, notifier: Notifier | None) -> None:
+    def __init__(self, store: Store, directory: Directory, link_base: str) -> None:
         self._store = store
-        self._notifier = notifier
+        self._directory = directory
+        self._link_base = link_base
         self._news = asyncio.Event()
-        self._draining = asyncio.Lock()
+        self._settling = asyncio.Lock()
+        self._serving: dict[str, asyncio.Task[int]] = {}
+        self._failures: dict[str, int] = {}
         store.listen(self._changed)
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            self._news.clear()
-            try:
-                busy = await self.drain()
-            except Exception:  # whatever it is, notices must go on being sent
-                log.exception("the outbox can't be worked on; it is tried again")
-                busy = 0
-            if busy == 0:
-                with contextlib.suppress(
-                    TimeoutError
-                ):  # Nothing new: retries that have come due are looked for anyway.
+        try:
+            while True:
+                self._news.clear()
+                try:
+                    await self._begin()
+                except Exception:  # whatever it is, notices must go on being sent
+                    log.exception("notices can't be worked on; it is tried again")
+                with contextlib.suppress(TimeoutError):  # What has come due without news is looked for anyway.
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._news.wait()
+        finally:
+            for task in self._serving.values():
+                task.cancel()
+            await asyncio.gather(*self._serving.values(), return_exceptions=True)
 
     async def drain(self) -> int:
-        """Try every notice that is due, once. Returns how many there were."""
-        async with self._draining:
-            due = await self._store.due_notices()
-            for notice in due:
-                await self._deliver(notice)
-            return len(due)
+        """Try everything that is due, once. Returns how many notices were tried."""
+        await self._begin()
+        tried = await asyncio.gather(*self._serving.values(), return_exceptions=True)
+        return sum(number for number in tried if isinstance(number, int))
 
     def _changed(self, incident_id: str) -> None:
         self._news.set()
 
-    async def _deliver(self, notice: Notice) -> None:
-        if notice.tries == 0:
-            _say(notice.payload)
+    async def _begin(self) -> None:
+        """Settle who is told what, and serve every target that something waits for."""
+        async with self._settling:
+            for payload in await self._store.settle_notices(self._directory.telling):
+                _say(payload)
+            self._serving = {name: task for name, task in self._serving.items() if not task.done()}
+            for name in await self._store.targets_due():
+                if name in self._directory.notifiers and name not in self._serving:
+                    self._serving[name] = asyncio.create_task(self._serve(name), name=f"notify {name}")
+
+    async def _serve(self, name: str) -> int:
+        """Tell one target what waits for it; at a failure the rest waits as well, as it would fail too."""
+        notifier, tried = self._directory.notifiers[name], 0
         try:
-            if self._notifier is not None:
-                await self._notifier.send(notice.payload)
-        except (TemporaryError, PermanentError) as error:
-            wait = retry_wait(notice.tries, permanent=isinstance(error, PermanentError))
-            log.warning(
-                "notice %s of incident #%s: %s; again in %.0f s", notice.id, notice.payload.get("number"), error, wait
-            )
-            await self._store.notice_failed(notice.id, datetime.now(UTC) + timedelta(seconds=wait))
-        else:
-            await self._store.notice_sent(notice.id)
+            while found := await self._store.claim_deliveries(self._directory.telling, name):
+                for delivery in found:
+                    tried += 1
+                    if not await self._deliver(notifier, delivery):
+                        await self._rest(name)
+                        return tried
+                    self._failures.pop(name, None)
+            self._news.set()  # What came in this very moment is not left to the next look.
+        except Exception:  # an error of ours, with this target: it is tried again with what comes next
+            log.exception("the target %s can't be told; it is tried again", name)
+        return tried
+
+    async def _rest(self, name: str) -> None:
+        failures = self._failures.get(name, 0)
+        self._failures[name] = failures + 1
+        seconds = min(MAX_TARGET_WAIT_SECONDS, retry_wait(failures, permanent=False))
+        await self._store.postpone_deliveries(name, self._store.time() + timedelta(seconds=seconds))
+
+    async def _deliver(self, notifier: Notifier, delivery: Delivery) -> bool:
+        try:
+            record = await self._store.incident(delivery.incident_id) if delivery.incident_id else None
+            told = message(delivery.payload, record, self._link_base, delivery.folded)
+            await notifier.send({**delivery.payload, **told})
+        except Exception as error:  # whatever it is: this one waits, and the others go on
+            now = self._store.time()
+            again = retry_at(delivery, now, permanent=not isinstance(error, TemporaryError))
+            when = f"again in {(again - now).total_seconds():.0f} s" if again else "given up"
+            log.warning("notice %s of incident #%s: %s; %s", delivery.id, delivery.payload.get("number"), error, when)
+            await self._store.not_delivered(delivery.id, again, str(error))
+            return False
+        await self._store.delivered(delivery.id)
+        return True
+
+
+def retry_at(delivery: Delivery, now: datetime, *, permanent: bool) -> datetime | None:
+    """When to try again what did not arrive; None where nobody would care any more."""
+    again = now + timedelta(seconds=retry_wait(delivery.tries, permanent=permanent))
+    return again if again < delivery.created_at + GIVE_UP_AFTER else None
 
 
 def retry_wait(tries: int, *, permanent: bool) -> float:
@@ -77,7 +126,7 @@ def retry_wait(tries: int, *, permanent: bool) -> float:
     return max(wait, 60.0) if permanent else wait
 
 
-def _say(payload: Any) -> None:
+def _say(payload: Mapping[str, Any]) -> None:
     log.warning(
         "%s: incident #%s on %s: %s",
         str(payload.get("event", "notice")).replace("_", " "),

@@ -12,11 +12,12 @@ from graph.kind import ResourceKind
 from graph.records import Policy
 from server.access.oidc_secret import secret_of
 from server.auth import Tokens, load_tokens
+from server.notify_targets import make_directory
 from server.policies import load_policies
 from server.scoping import unknown_scope
 from server.services import Services
 from server.settings import Settings
-from server.settings_errors import ConfigError
+from server.settings_errors import ConfigError, known_instead
 from server.store import Store
 from tools.clients.providers import PROVIDERS
 
@@ -26,6 +27,7 @@ def prepare(settings: Settings) -> Services:
     kinds, policies = checked(settings)
     if settings.access.oidc is not None:
         secret_of(settings.access.oidc)
+    make_directory(settings.notify)  # An unusable target stops the start, rather than be missed in the night.
     tokens: Tokens = load_tokens(settings.webhook.token_file, settings.operator.token_file)
     return Services(settings, Store.open(settings.database_url, rules=settings.fleet_rules), tokens, kinds, policies)
 
@@ -38,6 +40,8 @@ def checked(settings: Settings) -> tuple[Mapping[str, ResourceKind], tuple[Polic
         raise ConfigError("resources", problems)
     if problems := _unknown_scopes(settings, kinds):
         raise ConfigError("freeze_windows", problems)
+    if problems := _unknown_kinds_of_targets(settings, kinds):
+        raise ConfigError("notify", problems)
     actions = {action for kind in kinds.values() for action in kind.actions}
     return kinds, load_policies(settings.policies, kinds, actions)
 
@@ -48,6 +52,15 @@ def _unknown_kinds(settings: Settings, kinds: Mapping[str, ResourceKind]) -> lis
         f"resources[{index}].kind: unknown kind {resource.kind!r}: known are {known}"
         for index, resource in enumerate(settings.resources)
         if resource.kind not in kinds
+    ]
+
+
+def _unknown_kinds_of_targets(settings: Settings, kinds: Mapping[str, ResourceKind]) -> list[str]:
+    return [
+        f"targets[{index}].kinds: unknown kind {kind!r}{known_instead(kind, kinds)}"
+        for index, target in enumerate(settings.notify.targets if settings.notify else ())
+        for kind in target.kinds or ()
+        if kind not in kinds
     ]
 
 

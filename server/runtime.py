@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from agents.agent import Agent
 from agents.checkpoints import sqlite_checkpoints
 from server.metrics import NodeTimer
+from server.notify_targets import make_directory
 from server.notify_worker import NotifyWorker
 from server.queue import HealQueue
 from server.runner import Runner
 from server.services import Runtime, Services
-from server.wiring import deps_of, make_notifier, open_tools
+from server.wiring import deps_of, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
 
 DRAIN_SECONDS = 20.0
@@ -65,12 +66,14 @@ async def load_healing(services: Services) -> AsyncIterator[Healing]:
             name: Agent(deps_of(kind, tools, store, timer, services.policies, settings.heal_settings), saver, pruner)
             for name, kind in services.kinds.items()
         }
-        notifier = make_notifier(settings.notify)
-        if notifier is not None:
-            stack.push_async_callback(notifier.close)
-        notices = NotifyWorker(store, notifier)
+        directory = make_directory(settings.notify)
+        stack.push_async_callback(directory.close)
+        notices = NotifyWorker(store, directory, settings.public_url)
         stack.push_async_callback(_cancelled, asyncio.create_task(notices.run(), name="notices"))
         await store.start_over()
+        if (silencer := make_silencer(services, tools)) is not None:
+            stack.push_async_callback(silencer.release)
+            stack.push_async_callback(_cancelled, asyncio.create_task(silencer.run(), name="silences"))
         name = process_name()
         yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graph.kind import ResourceKind
 from graph.ports import Actions
 from graph.records import Alert, Policy, Resource
 from graph.rules.classify import Placed, place
+from graph.rules.notifying import tells_opening
 from server.auth import Tokens
 from server.metrics import Metrics
 from server.settings import Settings
@@ -50,8 +51,9 @@ class Services:
         return self._resources
 
     def place(self, alert: Alert) -> Placed:
-        """Where an alert belongs, among the kinds and resources declared."""
-        return place(alert, self.kinds, self._resources)
+        """Where an alert belongs, among the kinds and resources declared, and whether policy wants it announced."""
+        placed = place(alert, self.kinds, self._resources)
+        return replace(placed, announced=tells_opening(self.policies, placed.resource_kind, placed.issue_type))
 
 
 Load = Callable[[Services], AbstractAsyncContextManager[Runtime]]

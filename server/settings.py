@@ -17,9 +17,11 @@ from graph.ports import HealSettings, InquiryLimits
 from graph.records import Resource
 from graph.rules.freezing import FreezeWindow
 from server.access.settings import AccessSettings
+from server.alertmanager_settings import AlertmanagerSettings
 from server.inventory import misfits
 from server.model_settings import Investigate
 from server.model_settings import LlmSettings as LlmSettings
+from server.notify_settings import NotifySettings
 from server.section import Section, http_url
 from server.settings_errors import ConfigError, problems_of
 from server.store.fleet import FleetRules
@@ -54,19 +56,6 @@ class TokenFile(Section):
     """A file with one token, made on first start (mode 0600) where it is absent."""
 
     token_file: Path
-
-
-class NotifySettings(Section):
-    """Where escalations and wanted approvals are posted, as JSON."""
-
-    url: str
-    token_file: Path | None = None
-    timeout_seconds: float = Field(default=5.0, gt=0, le=60)
-
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, url: str) -> str:
-        return http_url(url)
 
 
 class Healing(Section):
@@ -109,6 +98,7 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///selfheal.db"
     listen: Listen = Listen()
     prometheus: PrometheusSettings = PrometheusSettings()
+    alertmanager: AlertmanagerSettings | None = None
     llm: LlmSettings | None = None
     webhook: TokenFile = TokenFile(token_file=Path("webhook.token"))
     operator: TokenFile = TokenFile(token_file=Path("operator.token"))
@@ -200,10 +190,20 @@ class Settings(BaseSettings):
         return FleetRules(self.freeze_windows, self.healing.max_actions_per_hour, self.healing.demotes)
 
     @property
+    def public_url(self) -> str:
+        """Where people reach this server, without a slash at its end."""
+        base = self.notify.link_base if self.notify else None
+        return (base or self.access.public_url or self.server_url).rstrip("/")
+
+    @property
     def server_url(self) -> str:
         """Where the CLI of this machine reaches `serve`."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.listen.host, self.listen.host)
         return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.listen.port}"
+
+    def incident_link(self, number: int) -> str:
+        """Where people find an incident."""
+        return f"{self.public_url}/incidents/{number}"
 
 
 def load(path: str | Path | None = None) -> Settings:
@@ -250,10 +250,12 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
     }
     if isinstance(settings.policies, Path):
         changes["policies"] = absolute(settings.policies)
+    if settings.alertmanager is not None:
+        changes["alertmanager"] = settings.alertmanager.beside(absolute)
     if settings.runbooks is not None:
         changes["runbooks"] = absolute(settings.runbooks)
-    if settings.notify and settings.notify.token_file:
-        changes["notify"] = settings.notify.model_copy(update={"token_file": absolute(settings.notify.token_file)})
+    if settings.notify:
+        changes["notify"] = settings.notify.located(absolute)
     if settings.llm and settings.llm.api_key is None and (key := os.environ.get("OPENAI_API_KEY")):
         changes["llm"] = settings.llm.model_copy(update={"api_key": SecretStr(key)})
     return settings.model_copy(update=changes)

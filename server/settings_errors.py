@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 import types
 from collections.abc import Collection, Sequence
 from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
-
-_SECRET = re.compile(r"(_hash|secret|password|token|api_key)$")
-"""Keys whose values are not repeated in an error: a password may have been put there by mistake."""
+from pydantic import BaseModel, SecretStr, ValidationError
 
 
 class ConfigError(Exception):
@@ -52,8 +48,8 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> str:
     if item["type"] == "missing":
         return f"{path_text(location)}: missing: add it"
     given = item.get("input")
-    secret = bool(location) and _SECRET.search(str(location[-1]))
-    shown = f" (given: {given!r:.80})" if isinstance(given, str | int | float | bool) and not secret else ""
+    told = isinstance(given, str | int | float | bool) and not _is_secret(model, location)
+    shown = f" (given: {given!r:.80})" if told else ""
     where = path_text(location)
     return f"{where}: {message}{shown}" if where else f"{message}{shown}"
 
@@ -77,6 +73,18 @@ def _keys_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str]
             return []
         current = field.annotation
     return sorted({name for found in _models_in(current) for name in found.model_fields})
+
+
+def _is_secret(model: type[BaseModel], location: Sequence[int | str]) -> bool:
+    """Whether what is given there must not be shown: by its type, or a URL whose path may be the secret."""
+    if tuple(location) == ("notify", "url"):
+        return True
+    current: Any = model
+    for part in location:
+        if isinstance(part, str) and (models := _models_in(current)):
+            field = next((m.model_fields[part] for m in models if part in m.model_fields), None)
+            current = field.annotation if field is not None else None
+    return current is SecretStr or SecretStr in get_args(current)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

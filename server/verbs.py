@@ -88,6 +88,13 @@ class Verbs:
             await self._store.close_incident(incident_id, who, comment)
         return {"id": incident_id, "said": "closed"}
 
+    async def acknowledge(self, reference: str, who: Who, comment: str = "") -> dict[str, Any]:
+        """Take note of an escalation or a wanted approval, so that nobody else is called about it."""
+        incident_id = await self.id_of(reference)
+        with _explained():
+            said = await self._store.acknowledge(incident_id, who, comment)
+        return {"id": incident_id, "said": said}
+
     async def editable(self, reference: str) -> dict[str, Any]:
         """What may be made of the plan that waits: its steps, the actions there are with params, other remedies."""
         return await editable_plan(self._services, await self.id_of(reference))

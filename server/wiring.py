@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -39,14 +39,18 @@ from graph.ports import (
     TemporaryError,
 )
 from graph.records import Alert, Policy
-from server.auth import read_token
+from server.alertmanager_settings import AlertmanagerSettings
+from server.auth import read_password, read_token
 from server.lore import Pasts, StoredLore
 from server.runbooks.shelf import Shelf
-from server.settings import LlmSettings, NotifySettings, Settings
+from server.services import Services
+from server.settings import LlmSettings, Settings
 from server.settings_errors import ConfigError
+from server.silencing import Silencer, Silencing
 from server.tracing import tracing
 from tools.actions.action import ActionContext
 from tools.actions.catalogue import Catalogue
+from tools.clients.alertmanager import AlertmanagerClient
 from tools.clients.databases import make_databases
 from tools.clients.prometheus import PrometheusClient
 from tools.clients.providers import make_providers
@@ -58,8 +62,8 @@ from tools.health_cpu import cpu_observations
 from tools.health_database import database_observations
 from tools.health_disk import disk_room
 from tools.inquiries import InquiryTools
-from tools.notify import HttpNotifier
 from tools.redaction import redact
+from tools.suppressions import AlertmanagerSuppressions
 
 # Two calls of the model and what lies between them, before the runbook's turn.
 REASONER_TIMEOUTS = 2.5
@@ -98,6 +102,7 @@ class Tools:
     prometheus: PrometheusClient
     evidence: EvidenceContext
     clock: SystemClock
+    alertmanager: AlertmanagerClient | None = None
 
     def inquiries(self, kind: ResourceKind) -> InquiryTools:
         """What a reasoner may ask of a resource of this kind."""
@@ -126,6 +131,9 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
         stack.push_async_callback(hosts.close)
         prometheus = PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds)
         stack.push_async_callback(prometheus.close)
+        alertmanager = make_alertmanager(settings.alertmanager)
+        if alertmanager is not None:
+            stack.push_async_callback(alertmanager.close)
         databases = make_databases(recorder)
         providers = make_providers({"none", *(item.provider.name for item in settings.resources)}, recorder)
         criteria = (
@@ -145,6 +153,7 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
             prometheus=prometheus,
             evidence=EvidenceContext(hosts, clock, health, prometheus, providers, remembered, inventory, databases),
             clock=clock,
+            alertmanager=alertmanager,
         )
 
 
@@ -172,6 +181,7 @@ def deps_of(
         clock=tools.clock,
         redact=redact,
         inquiries=tools.inquiries(kind),
+        suppressions=AlertmanagerSuppressions(tools.alertmanager) if tools.alertmanager else None,
         policies=policies,
         settings=settings,
     )
@@ -209,9 +219,29 @@ def make_reasoner(llm: LlmSettings | None, ledger: Ledger | None = None, lore: L
     return UnknownOnly(reasoner, runbook) if llm.when == "unknown_only" else reasoner
 
 
-def make_notifier(notify: NotifySettings | None) -> HttpNotifier | None:
-    """Where notices are posted, or None. Raises ConfigError for an unusable token file."""
-    if notify is None:
+def make_alertmanager(settings: AlertmanagerSettings | None) -> AlertmanagerClient | None:
+    """Who is asked what is silenced, or None. Raises ConfigError for an unusable file."""
+    if settings is None:
         return None
-    token = read_token(notify.token_file) if notify.token_file else None
-    return HttpNotifier(notify.url, redact, token, notify.timeout_seconds)
+    token = read_token(settings.token_file) if settings.token_file else None
+    basic = None
+    if settings.user is not None and settings.password_file is not None:
+        basic = (settings.user, read_password(settings.password_file))
+    return AlertmanagerClient(settings.url, settings.timeout_seconds, basic, token)
+
+
+def make_silencer(services: Services, tools: Tools) -> Silencer | None:
+    """Who silences what is being repaired; None where no Alertmanager is set."""
+    chosen = services.settings.alertmanager
+    if chosen is None or tools.alertmanager is None:
+        return None
+    how = Silencing(
+        enabled=chosen.silence,
+        lasts=timedelta(minutes=chosen.silence_minutes),
+        policies=services.policies,
+        dry_run=services.settings.healing.dry_run,
+        link=services.settings.incident_link,
+        place=services.place,
+        condition=tools.condition,
+    )
+    return Silencer(services.store, tools.alertmanager, how, services.metrics)

@@ -12,6 +12,7 @@ import yaml
 
 from agents import known_kinds
 from evals.lab.monitoring import find_binary, has_binary
+from server.notify_targets import make_directory
 from server.policies import parse_policies
 from server.runbooks.shelf import Shelf
 from server.settings import load
@@ -65,6 +66,20 @@ def test_the_database_shown_loads_with_its_peer(tmp_path: Path) -> None:
     file.write_text(snippet("database.yaml"))
     replica, primary = load(file).resources
     assert replica.peer_keys == (primary.key,) and primary.database is not None
+
+
+def test_the_alertmanager_shown_loads(tmp_path: Path) -> None:
+    file = tmp_path / "selfheal.yaml"
+    file.write_text(snippet("alertmanager.yaml"))
+    chosen = load(file).alertmanager
+    assert chosen is not None and chosen.silence
+
+
+def test_the_people_shown_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "selfheal.yaml"
+    file.write_text(snippet("notify.yaml"))
+    (tmp_path / "oncall.url").write_text("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#ops")
+    assert set(make_directory(load(file).notify).notifiers) == {"oncall", "lead"}
 
 
 def test_the_runbook_shown_is_one_that_can_be_read(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Posts notices to the operator's own URL, as JSON: escalations and approvals wanted must reach someone awake.
 
-Only one delivery at a time and no retries here: the outbox in the store does these, as it survives a restart.
+Only one delivery at a time and no retries here: the store does these, as it survives a restart. Other services are
+`tools/notify_apprise.py`'s.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class Notifier(Protocol):
     """Delivers one notice. Raises TemporaryError where a later try may work, else PermanentError."""
 
     async def send(self, notice: Mapping[str, Any]) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class HttpNotifier:

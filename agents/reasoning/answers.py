@@ -6,7 +6,7 @@ A server's "structured output" may be no such thing, so the same model validates
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -41,14 +41,6 @@ class RuledOut(Answered):
     fact: str
 
 
-class AskAnswer(Answered):
-    """A question to a tool. `diagnosis_answer` narrows tools and params to those there are."""
-
-    tool: str
-    params: Any = Field(default_factory=dict)
-    why: str = ""
-
-
 class DiagnosisAnswer(Answered):
     """What is wrong, as a model answers it. `diagnosis_answer` narrows the causes to a kind's."""
 
@@ -67,16 +59,13 @@ def diagnosis_answer(kind: ResourceKind) -> type[DiagnosisAnswer]:
 
 
 def asking_answer(answer: type[DiagnosisAnswer], tools: Sequence[InquirySpec]) -> type[DiagnosisAnswer]:
-    """The same with `ask`: for servers that can't be offered tools of their own."""
-    offered: Any = Union[tuple(_ask_of(tool) for tool in tools)]  # noqa: UP007
+    """The same with `ask`: for servers that can't be offered tools of their own. A question has the params under the
+    tool's name: the fewest words that still bind each tool to its own."""
+    fields: dict[str, Any] = {tool.name: (tool.params, Field(default=None)) for tool in tools} | {WHY: (str, "")}
+    question: Any = create_model("Ask", __base__=Answered, **fields)
     return create_model(
-        answer.__name__, __base__=answer, ask=(list[offered], Field(default_factory=list, max_length=MAX_ASKS))
+        answer.__name__, __base__=answer, ask=(list[question], Field(default_factory=list, max_length=MAX_ASKS))
     )
-
-
-def _ask_of(tool: InquirySpec) -> type[AskAnswer]:
-    name: Any = Literal[tool.name]
-    return create_model(f"Ask_{tool.name}", __base__=AskAnswer, tool=(name, ...), params=(tool.params, ...))
 
 
 def one_of(values: Sequence[Any]) -> Any:
@@ -102,7 +91,7 @@ def tool_of(tool: InquirySpec) -> dict[str, Any]:
 
 def _terse(schema: dict[str, Any]) -> dict[str, Any]:
     """With what it refers to in its place (few local servers resolve references), and without what only repeats names:
-    titles, defaults, least lengths, descriptions of our own classes, and what `validated` insists on in any case."""
+    titles, defaults, lengths of text, descriptions of our own classes, and what `validated` insists on in any case."""
     defined = schema.get("$defs", {})
 
     def of(part: Any) -> Any:
@@ -128,7 +117,16 @@ def _terse(schema: dict[str, Any]) -> dict[str, Any]:
     return terse
 
 
-_NEEDLESS = ("title", "properties", "default", "discriminator", "minLength", "additionalProperties", "$defs")
+_NEEDLESS = (
+    "title",
+    "properties",
+    "default",
+    "discriminator",
+    "minLength",
+    "maxLength",
+    "additionalProperties",
+    "$defs",
+)
 
 
 # -- from answers to records ---------------------------------------------------------------------------
@@ -173,14 +171,18 @@ def to_asks(asked: Sequence[tuple[str, Any]], request: DiagnosisRequest) -> Asks
 
 
 def asks_in(data: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The questions in an answer of `asking_answer`'s shape, as (tool, params); `why` goes with the params."""
+    """The questions in an answer of `asking_answer`'s shape, as (tool, params); `why` goes with the params. Some models
+    put it as `{"tool": …, "params": …}` whatever they are told: that is as clear."""
     found = []
     for item in data.get("ask") or ():
-        if isinstance(item, dict):
-            params = item.get("params")
-            why = {WHY: item["why"]} if item.get("why") else {}
-            found.append((str(item.get("tool", "")), {**params, **why} if isinstance(params, dict) else params or why))
-    return found
+        if not isinstance(item, dict):
+            continue
+        why = {WHY: item[WHY]} if item.get(WHY) else {}
+        named = {str(item["tool"]): item.get("params")} if "tool" in item else item
+        for tool, params in named.items():
+            if tool != WHY:
+                found.append((tool, {**params, **why} if isinstance(params, dict) else params or why))
+    return found[:MAX_ASKS]
 
 
 def validated(answer: type[Answer], data: dict[str, Any]) -> Answer:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from agents.reasoning.runbook import rank
 from agents.reasoning.text import clip
-from graph.facts import Fact, Facts
+from graph.facts import Fact, Facts, fact_key
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE, Match, ResourceKind, Signature
 from graph.ports import DiagnosisRequest
-from graph.records import Resource, facts_of
+from graph.records import Evidence, Resource, facts_of
 
 SHOWN_CAUSES = 3
 SHOWN_FACTS = 4
@@ -54,18 +54,26 @@ def prove(claim: Claim, request: DiagnosisRequest) -> Proof:
     match = _match(claim, request, facts, resource)
     _not_healthy(claim, match, request.kind, facts, resource)
     match = _about(claim, match, request.kind, facts, resource)
-    speaking = tuple(dict.fromkeys(fact.evidence_id for fact in match.cites))
-    if speaking and not set(speaking) & set(claim.evidence_ids):
+    uncited = [fact for fact in match.cites if not _carriers(fact, request.evidence) & set(claim.evidence_ids)]
+    if match.cites and len(uncited) == len(match.cites):
         raise Unproven(f"evidence_ids: nothing cited speaks for {claim.cause}; what does: {shown(match.cites)}")
-    bare = [cited for cited in claim.evidence_ids if not any(fact.evidence_id == cited for fact in facts.items)]
+    carrying = {carrier for fact in facts.items for carrier in _carriers(fact, request.evidence)}
+    bare = [cited for cited in claim.evidence_ids if cited not in carrying]
     if bare:
         raise Unproven(f"evidence_ids: {', '.join(bare)} carries no fact; cite what does: {shown(match.cites)}")
+    speaking = (fact.evidence_id for fact in uncited)
     return Proof(tuple(dict.fromkeys((*claim.evidence_ids, *speaking))), claim.target or match.target)
 
 
 def shown(facts: Sequence[Fact]) -> str:
     """`E3 disk.used_percent{mount="/"} = 99.1; …`"""
     return "; ".join(clip(f"{fact.evidence_id} {fact}", FACT_CHARS) for fact in facts[:SHOWN_FACTS]) or "none"
+
+
+def _carriers(fact: Fact, evidence: Sequence[Evidence]) -> set[str]:
+    """All evidence that saw it so: what was looked at again and found the same may be cited either way."""
+    key = fact_key(fact.name, **fact.labels)
+    return {item.id for item in evidence if item.id == fact.evidence_id or item.facts.get(key) == fact.value}
 
 
 def _cited_exists(claim: Claim, request: DiagnosisRequest) -> None:

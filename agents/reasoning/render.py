@@ -14,22 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from agents.reasoning.exhibits import exhibits
 from agents.reasoning.lore import PastIncident, RunbookText, told
-from agents.reasoning.runbook import suspects
-from agents.reasoning.text import clean, clip, shorten
+from agents.reasoning.runbook import speaking, suspects
+from agents.reasoning.text import clean, clip
 from graph.facts import Facts
 from graph.kind import ActionSpec, Cause, ResourceKind
 from graph.ports import DiagnosisRequest, PlanRequest
-from graph.records import Attempt, Diagnosis, Evidence, Incident, Resource, facts_of
-from tools.condensing.plain_text import plain
+from graph.records import Alert, Attempt, Diagnosis, Evidence, Incident, Resource, facts_of
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
-EVIDENCE_CHARS = 16_000
-"""For all evidence together, shared evenly: about 4k tokens."""
-MAX_ITEM_CHARS = 2_400
-MIN_ITEM_CHARS = 200
 ALERT_CHARS = 600
 MAX_ALERTS = 5
+TOLD_LABELS = ("alertname", "resource_kind", "issue_type")
 MAX_OBJECTIONS = 4
 MAX_SUSPECTS = 6
 
@@ -62,7 +59,8 @@ def render_diagnosis(request: DiagnosisRequest, prompt: Prompt, lore: str = "") 
     """The messages that ask for a diagnosis. `lore` is a `lore_part`."""
     kind = request.kind
     system = f"{prompt.body}\n\n{_vocabulary(kind)}"
-    data = [_alerts(request.incident), _attempts(request.attempts), lore, _evidence(request.evidence)]
+    evidence = exhibits(request.evidence, speaking(request), request.inquiries)
+    data = [_alerts(request.incident), _attempts(request.attempts), lore, evidence]
     human = [
         _about(request.incident),
         fenced(data),
@@ -77,12 +75,13 @@ def render_plan(request: PlanRequest, prompt: Prompt, lore: str = "") -> list[Me
     """The messages that ask for a plan; the diagnosed cause's remedies come with their steps for this resource."""
     system = f"{prompt.body}\n\n{_actions(request.actions)}"
     diagnosis = request.diagnosis
+    cited = _cited(request.evidence, diagnosis)
     data = [
         _diagnosis(diagnosis),
         _alerts(request.incident),
         _attempts(request.attempts),
         lore,
-        _evidence(_cited(request.evidence, diagnosis)),
+        exhibits(cited, {item.id: item.facts for item in cited}),
     ]
     cause = request.kind.cause(diagnosis.suspected_cause)
     if cause:
@@ -164,10 +163,9 @@ def _about(incident: Incident) -> str:
     lines.append(f"Alerted as: {', '.join(incident.issue_types) or 'unknown'}; began {incident.fired_at.isoformat()}")
     if resource is not None:
         services = ", ".join(resource.services) or "none declared"
-        checks = ", ".join(check.name for check in resource.health) or "none declared"
         provider = resource.provider.name
         manager = resource.service_manager.name
-        lines.append(f"Services ({manager}): {services}. Health checks: {checks}. Provider: {provider}.")
+        lines.append(f"Services ({manager}): {services}. Provider: {provider}.")
     return "\n".join(lines)
 
 
@@ -209,11 +207,16 @@ def fenced(parts: Sequence[str]) -> str:
 
 def _alerts(incident: Incident) -> str:
     shown = [
-        clip(f"- {alert.name} {alert.status} {_json(alert.labels)} {_json(alert.annotations)}", ALERT_CHARS)
+        clip(f"- {alert.name} {alert.status} {_json(_labels(alert))} {_json(alert.annotations)}", ALERT_CHARS)
         for alert in incident.alerts[-MAX_ALERTS:]
     ]
     more = len(incident.alerts) - len(shown)
     return "\n".join(["Alerts:", *shown, *([f"- and {more} earlier ones"] if more else [])])
+
+
+def _labels(alert: Alert) -> dict[str, str]:
+    """Without those that are told anyway."""
+    return {name: value for name, value in alert.labels.items() if name not in TOLD_LABELS}
 
 
 def lore_part(past: Sequence[PastIncident], runbooks: Sequence[RunbookText], now: datetime | None = None) -> str:
@@ -247,22 +250,6 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
         ended = clip(attempt.why_ended, 200)
         lines.append(f"- attempt {attempt.number}, {attempt.suspected_cause}: {actions}{back}: {ended}")
     return "\n".join(lines)
-
-
-def _evidence(evidence: Sequence[Evidence]) -> str:
-    if not evidence:
-        return "Evidence: none."
-    share = max(MIN_ITEM_CHARS, min(MAX_ITEM_CHARS, EVIDENCE_CHARS // len(evidence)))
-    return "\n\n".join(["Evidence:", *(_item(item, share) for item in evidence)])
-
-
-def _item(item: Evidence, share: int) -> str:
-    """Facts before text: they are what a diagnosis rests on. Half the share each at most, where both are long."""
-    observed = item.observed_at.isoformat(timespec="seconds")
-    head = f"[{item.id}] {item.source} {item.status} at {observed}: {clip(item.asked, 160)}"
-    facts = shorten(plain("\n".join(f"{key} = {value}" for key, value in item.facts.items())), share // 2)
-    text = shorten(plain(item.text), share - len(facts))
-    return "\n".join(part for part in (head, facts, text) if part)
 
 
 def _cited(evidence: Sequence[Evidence], diagnosis: Diagnosis) -> list[Evidence]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.reasoning.text import clip
-from graph.facts import Facts
+from graph.facts import Facts, fact_key
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE, Cause, Match, Remedy, ResourceKind, Signature
 from graph.ports import DiagnosisRequest, PlanRequest
 from graph.records import Attempt, Diagnosis, Evidence, Incident, IssueType, Plan, PlanStep, Resource, facts_of
@@ -132,6 +132,18 @@ def suspects(request: DiagnosisRequest) -> tuple[str, ...]:
         return ()
     candidates, _ = rank(request.kind, facts_of(request.evidence), request.incident)
     return tuple(candidate.name for candidate in candidates if candidate.name != NO_FAULT)
+
+
+def speaking(request: DiagnosisRequest) -> Mapping[str, Collection[str]]:
+    """Evidence id → the keys of its facts that speak for some declared cause."""
+    if request.incident.resource is None:
+        return {}
+    candidates, _ = rank(request.kind, facts_of(request.evidence), request.incident)
+    found: dict[str, set[str]] = {}
+    for candidate in (each for each in candidates if each.name != NO_FAULT):
+        for fact in candidate.match.cites:
+            found.setdefault(fact.evidence_id, set()).add(fact_key(fact.name, **fact.labels))
+    return found
 
 
 # -- diagnosing ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graph.nodes.hearing import heard
 from graph.nodes.wrapper import Leg
 from graph.ports import Deps
 from graph.records import Gate, IssueType, Wait
@@ -18,11 +19,14 @@ async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
     rehearsed = verdict.decision == "ask" and deps.settings.asks_in_dry_run
     if (deps.settings.dry_run or autonomy.dry_run) and not rehearsed:
         return {"gate": policy.dry(plan, verdict)}
-    if verdict.decision != "run":
+    if verdict.decision == "refuse":
+        return {"gate": verdict}
+    verdict, silenced = await heard(heal, deps, plan, autonomy, verdict)
+    if silenced is None and verdict.decision == "ask":
         return {"gate": verdict}
     if verdict.rule == "approved" and heal.approval is not None:
         await deps.chronicle.approved(heal.incident.id, heal.approval)
-    held = safety.hold(plan, fleet, deps.settings.max_actions_per_hour, deps.clock.now())
+    held = silenced or safety.hold(plan, fleet, deps.settings.max_actions_per_hour, deps.clock.now())
     if held is None:
         return {"gate": verdict}
     waiting = Gate(

@@ -33,6 +33,8 @@ class Placed:
     issue_type: IssueType
     resource: Resource | None
     problem: str | None = None
+    announced: bool = False
+    """Whether people are told as soon as the incident is opened."""
 
 
 def place(alert: Alert, kinds: Mapping[str, ResourceKind], resources: Mapping[tuple[str, str], Resource]) -> Placed:

@@ -21,6 +21,7 @@ class Autonomy:
     dry_run: bool = False
     approval_timeout_seconds: float | None = None
     on_expiry: OnExpiry = "escalate"
+    heal_silenced: bool = False
 
 
 def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterable[IssueType]) -> Autonomy:
@@ -46,6 +47,7 @@ def autonomy(policies: Sequence[Policy], resource_kind: str, issue_types: Iterab
         approval_timeout_seconds=min(
             (p.approval_timeout_seconds for p in found if p.approval_timeout_seconds), default=None
         ),
+        heal_silenced=all(policy.heal_silenced for policy in found),
         on_expiry="close" if all(policy.on_expiry == "close" for policy in found) else "escalate",
     )
 

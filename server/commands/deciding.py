@@ -148,6 +148,19 @@ def close(
     _ask(context, reference, "close", {"by": whoami(by), "comment": comment}, config, server, as_json)
 
 
+def ack(
+    context: typer.Context,
+    reference: Reference,
+    comment: CommentOption = "",
+    by: ByOption = None,
+    config: ConfigOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take note of an escalation or a wanted approval, so that nobody else is called about it."""
+    _ask(context, reference, "acknowledge", {"by": whoami(by), "comment": comment}, config, server, as_json)
+
+
 def _ask(
     context: typer.Context,
     reference: str,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChainableUndefined, Environment, PackageLoader
+
+from server.console.views import incident as incident_view
+from server.console.views.text import clock, line, shown, utc, words
+
+STATIC = Path(__file__).parent / "static"
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -27,12 +35,38 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_pages = Environment(loader=PackageLoader("server.console"), autoescape=True, undefined=StrictUndefined)
+
+@cache
+def static_url(name: str) -> str:
+    """Where a shipped file is served, with a mark of its content: it may be kept for ever."""
+    return f"/static/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+
+
+def _environment() -> Environment:
+    pages = Environment(
+        loader=PackageLoader("server.console"),
+        autoescape=True,
+        # A record of an older release may lack what this one shows: better a gap than no page at 3 a.m.
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {"shown": shown, "line": line, "words": words, "utc": utc, "clock": clock}
+    pages.filters |= {"tone": incident_view.tone, "state": incident_view.state}
+    pages.globals |= {"static_url": static_url}
+    return pages
+
+
+_pages = _environment()
+
+
+def html(request: Request, template: str, **context: Any) -> str:
+    """The markup alone, for the actor of the request (None on the way to signing in)."""
+    actor = getattr(request.state, "actor", None)
+    csrf_token = getattr(request.state, "csrf_token", "")
+    return _pages.get_template(template).render(request=request, actor=actor, csrf_token=csrf_token, **context)
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """The page, for the actor of the request (None on the way to signing in)."""
-    actor = getattr(request.state, "actor", None)
-    csrf_token = getattr(request.state, "csrf_token", "")
-    page = _pages.get_template(template).render(request=request, actor=actor, csrf_token=csrf_token, **context)
-    return HTMLResponse(page, status, headers=HEADERS)
+    """The page, with the headers every page has."""
+    return HTMLResponse(html(request, template, **context), status, headers=HEADERS)

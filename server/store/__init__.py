@@ -24,7 +24,6 @@ from server.store import (
     fleet,
     legs,
     model_calls,
-    notices,
     past,
     reading,
     sideeffects,
@@ -33,20 +32,24 @@ from server.store import (
 )
 from server.store.accepting import Accepted, Overloaded, Place
 from server.store.deciding import Conflict, NotFound
+from server.store.deliveries import Delivery, Telling
 from server.store.engine import Database, StoreBusy
 from server.store.fleet import FleetRules
 from server.store.legs import Failed, Leg, Runnable
 from server.store.notices import Notice
+from server.store.outgoing import Outgoing
 from server.store.people import People
 from server.store.reading import Page
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
+from server.store.silences import Silences
 from server.store.who import Who
 
 __all__ = [
     "Accepted",
     "Conflict",
+    "Delivery",
     "Failed",
     "FleetRules",
     "Leg",
@@ -58,6 +61,7 @@ __all__ = [
     "Store",
     "StoreBusy",
     "StoreError",
+    "Telling",
     "Who",
 ]
 
@@ -70,7 +74,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store(People):
+class Store(People, Outgoing):
     """One database, opened by one process. All times are taken from `now`."""
 
     def __init__(
@@ -79,6 +83,7 @@ class Store(People):
         super().__init__(database, now, rules or FleetRules())
         self.signing_in = SigningIn(database, now)
         self._listeners: list[Listener] = []
+        self.silences = Silences(database, now, self._changed)
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None) -> Store:
@@ -119,9 +124,15 @@ class Store(People):
     # -- reading ----------------------------------------------------------------------------------------
 
     async def incidents(
-        self, status: str | None = None, resource: str | None = None, limit: int = 50, cursor: int | None = None
+        self,
+        status: str | None = None,
+        resource: str | None = None,
+        limit: int = 50,
+        cursor: int | None = None,
+        search: str | None = None,
     ) -> Page:
-        return await self._db.read(lambda c: reading.page(c, status, resource, limit, cursor))
+        """A page of incidents, newest first. `search`: a number, or part of a resource, an alert's name or a cause."""
+        return await self._db.read(lambda c: reading.page(c, status, resource, limit, cursor, search))
 
     async def incident(self, incident_id: str) -> dict[str, Any] | None:
         """The whole record of an incident, by id or number."""
@@ -226,18 +237,6 @@ class Store(People):
         now = self._now()
         await self._db.write(lambda c: deciding.rechecked(c, incident_id, still_firing, reason, now))
         self._changed(incident_id)
-
-    # -- notices ----------------------------------------------------------------------------------------
-
-    async def due_notices(self) -> list[Notice]:
-        now = self._now()
-        return await self._db.read(lambda c: notices.due(c, now))
-
-    async def notice_sent(self, notice_id: int) -> None:
-        await self._db.write(lambda c: notices.sent(c, notice_id, self._now()))
-
-    async def notice_failed(self, notice_id: int, next_at: datetime) -> None:
-        await self._db.write(lambda c: notices.failed(c, notice_id, next_at))
 
     # -- the ports of the graph: Journal, Fleet, Directives, Chronicle, EvidenceArchive ----------------------
 

@@ -125,7 +125,9 @@ def _open(connection: Connection, alert: Alert, placed: Placed, decided: Intake,
     if outcome is not None:
         records = {"outcome": outcome.model_dump(mode="json")}
         tell(connection, incident_id, "outcome", now, f"escalated to a human: {outcome.reason}", records=records)
-        notice(connection, incident_id, "escalated", outcome.reason, now)
+        notice(connection, incident_id, "escalated", outcome.reason, now, key="opened")
+    elif placed.announced:
+        notice(connection, incident_id, "opened", f"received {alert.name}: {_summary(alert)}", now, key="opened")
     return Accepted(incident_id, number, "opened", decided.reason)
 
 

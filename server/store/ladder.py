@@ -93,7 +93,7 @@ def _demote(connection: Connection, row: Row[Any], why: str, now: datetime, sinc
         return
     sentence = f"from now on a human is asked about {', '.join(fallen)} of {row.resource_kind}: {why}"
     tell(connection, row.id, f"demoted:{stamp(now)}", now, sentence)
-    notice(connection, row.id, "demoted", sentence, now)
+    notice(connection, row.id, "demoted", sentence, now, key=f"demoted:{stamp(now)}")
 
 
 def _unasked(connection: Connection, incident_id: str) -> Sequence[Row[Any]]:

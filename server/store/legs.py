@@ -28,7 +28,7 @@ from server.store.rows import (
     tell,
     upsert,
 )
-from server.store.schema import alerts, approvals, incidents, leases
+from server.store.schema import alerts, approvals, audit, incidents, leases
 
 BACKOFF_SECONDS = (1, 2, 4)
 LEASED_LOOK_AGAIN_SECONDS = 10.0
@@ -195,8 +195,8 @@ def finish(
         connection.execute(leases.delete().where(leases.c.incident_id == row.id, leases.c.target != own))
     if demotes:
         ladder.judge(connection, row, outcome, now)
-    if outcome.status == "escalated" and not taken:
-        notice(connection, row.id, "escalated", outcome.reason, now)
+    if not taken:
+        notice(connection, row.id, outcome.status, outcome.reason, now, key=f"leg:{row.leg}")
 
 
 def _news_since(connection: Connection, row: Row[Any]) -> bool:
@@ -260,12 +260,17 @@ def _ask(connection: Connection, row: Row[Any], asked: WaitingForApproval, now: 
         expires_at=stamp(asked.expires_at),
     )
     steps = [step.rendered for step in asked.plan.steps]
+    # The same plan is another question once a human has asked to try again.
+    again = connection.execute(
+        select(func.count()).where(audit.c.incident_id == row.id, audit.c.what == "retry")
+    ).scalar_one()
     notice(
         connection,
         row.id,
         "approval_wanted",
         asked.gate.reason,
         now,
+        key=f"{fingerprint}:{again}" if again else fingerprint,
         plan_fingerprint=fingerprint,
         steps=steps,
         expires_at=iso(stamp(asked.expires_at)),

@@ -1,4 +1,7 @@
-"""Notices to people, written in the transaction of what they are about, and sent later until they arrive."""
+"""Notices to people, written in the transaction of what they are about. Whom they reach is settled later.
+
+What calls a human opens a call too: a chain of people is told until one of them has taken note.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,25 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, select, update
 
+from graph.rules.notifying import CALLS
 from server.store.rows import add, iso, stamp
-from server.store.schema import incidents, outbox
+from server.store.schema import calls, incidents, outbox
 
-NoticeKind = Literal["escalated", "approval_wanted", "demoted"]
+NoticeKind = Literal["opened", "approval_wanted", "mitigated", "escalated", "self_resolved", "declined", "demoted"]
 
 
 @dataclass(frozen=True)
 class Notice:
-    """One notice that is due."""
+    """Something people are to be told. `payload` is the JSON that the plain webhook gets."""
 
     id: int
     payload: Mapping[str, Any]
-    tries: int
 
 
-def notice(connection: Connection, incident_id: str, kind: NoticeKind, reason: str, now: datetime, **more: Any) -> None:
-    """Put a notice in the outbox."""
+def notice(
+    connection: Connection, incident_id: str, kind: NoticeKind, reason: str, now: datetime, key: str, **more: Any
+) -> None:
+    """Put a notice in the outbox. `key`: the same event of the same incident with the same key is told once."""
     row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one()
     payload = {
         "event": kind,
@@ -35,26 +40,36 @@ def notice(connection: Connection, incident_id: str, kind: NoticeKind, reason: s
         "issue_types": row.issue_types,
         "reason": reason,
         "at": iso(stamp(now)),
+        "key": key,
         **more,
     }
     add(connection, outbox, payload=payload, next_at=stamp(now), tries=0)
+    if kind in CALLS:
+        _call(connection, payload, now)
 
 
-def due(connection: Connection, now: datetime, limit: int = 20) -> list[Notice]:
-    """The notices to send now, oldest first."""
+def due(connection: Connection, now: datetime, limit: int = 50) -> list[Notice]:
+    """What nobody has been told yet, oldest first."""
     rows = connection.execute(
         select(outbox)
         .where(outbox.c.sent_at.is_(None), outbox.c.next_at <= stamp(now))
         .order_by(outbox.c.id)
         .limit(limit)
     )
-    return [Notice(row.id, row.payload, row.tries) for row in rows]
+    return [Notice(row.id, row.payload) for row in rows]
 
 
-def sent(connection: Connection, notice_id: int, now: datetime) -> None:
-    connection.execute(update(outbox).where(outbox.c.id == notice_id).values(sent_at=stamp(now)))
+def settled(connection: Connection, notice_id: int, now: datetime) -> bool:
+    """Who is told is settled. False where it was before."""
+    open_one = (outbox.c.id == notice_id, outbox.c.sent_at.is_(None))
+    return connection.execute(update(outbox).where(*open_one).values(sent_at=stamp(now))).rowcount == 1
 
 
-def failed(connection: Connection, notice_id: int, next_at: datetime) -> None:
-    values = {"tries": outbox.c.tries + 1, "next_at": stamp(next_at)}
-    connection.execute(update(outbox).where(outbox.c.id == notice_id).values(**values))
+def _call(connection: Connection, payload: Mapping[str, Any], now: datetime) -> None:
+    values = {"incident_id": payload["incident_id"], "event": payload["event"], "key": payload["key"]}
+    same = (calls.c.incident_id == values["incident_id"], calls.c.event == values["event"])
+    if connection.execute(select(calls.c.id).where(*same, calls.c.key == values["key"])).first() is not None:
+        return
+    earlier = (calls.c.incident_id == values["incident_id"], calls.c.ended_at.is_(None))
+    connection.execute(update(calls).where(*earlier).values(ended_at=stamp(now), ended_why="another call followed"))
+    add(connection, calls, **values, at=stamp(now), payload=dict(payload), told=[])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
-from server.store import model_calls, taking
+from server.store import calling, deliveries, model_calls, taking
 from server.store.commands import commands_of
-from server.store.rows import incident_record, incident_row, iso, moment
-from server.store.schema import alerts, approvals, audit, confirmations, incidents, journal, timeline
+from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
+from server.store.schema import alerts, approvals, audit, confirmations, incidents, journal, past_heals, timeline
 
 CHANNELS = ("evidence", "diagnosis", "plan", "gate", "verification", "outcome")
 
@@ -23,7 +23,14 @@ class Page:
     next_cursor: int | None
 
 
-def page(connection: Connection, status: str | None, resource: str | None, limit: int, cursor: int | None) -> Page:
+def page(
+    connection: Connection,
+    status: str | None,
+    resource: str | None,
+    limit: int,
+    cursor: int | None,
+    search: str | None = None,
+) -> Page:
     """Incidents, short. `status` is a phase or an outcome; `resource` an id or `Kind/id`."""
     query = select(incidents).order_by(incidents.c.number.desc()).limit(limit + 1)
     if status:
@@ -32,11 +39,29 @@ def page(connection: Connection, status: str | None, resource: str | None, limit
         kind, _, name = resource.rpartition("/")
         query = query.where(incidents.c.resource_id == name)
         query = query.where(incidents.c.resource_kind == kind) if kind else query
+    if search:
+        query = query.where(_found(search))
     if cursor is not None:
         query = query.where(incidents.c.number < cursor)
     rows = connection.execute(query).all()
     items = [_short(connection, row) for row in rows[:limit]]
     return Page(items, rows[limit - 1].number if len(rows) > limit else None)
+
+
+def _found(search: str) -> ColumnElement[bool]:
+    """Whether an incident is what is searched for: its number, or part of its resource, alerts' names or cause."""
+    wanted = search.strip()
+    number = wanted.removeprefix("#")
+    if number.isascii() and number.isdigit() and len(number) <= MAX_NUMBER_DIGITS:
+        return incidents.c.number == int(number)
+    name = alerts.c.body["labels"]["alertname"].as_string()
+    alerted = select(alerts.c.incident_id).where(name.icontains(wanted, autoescape=True))
+    suspected = select(past_heals.c.incident_id).where(past_heals.c.suspected_cause.icontains(wanted, autoescape=True))
+    return or_(
+        (incidents.c.resource_kind + "/" + incidents.c.resource_id).icontains(wanted, autoescape=True),
+        incidents.c.id.in_(alerted),
+        incidents.c.id.in_(suspected),
+    )
 
 
 def _short(connection: Connection, row: Row[Any]) -> dict[str, Any]:
@@ -78,6 +103,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
         "wake_at": iso(row.wake_at),
         "cancel_by": row.cancel_by,
         "taken_over": taking.told(connection, row.id),
+        "acknowledged": calling.acknowledged(connection, row.id),
         "confirmations": _confirmations(connection, row.id),
         "times": (row.outcome or {}).get("times"),
         "timeline": [{key: entry[key] for key in ("id", "at", "node", "author", "sentence")} for entry in entries],
@@ -194,6 +220,7 @@ def counts(connection: Connection, now: float) -> dict[str, Any]:
         "outcomes": {name: number for name, number in outcomes},
         "actions": {f"{action}/{name or 'started'}": number for action, name, number in actions},
         "model_calls": model_calls.counts(connection),
+        "notifications": deliveries.counts(connection),
         "approvals_waiting": waiting,
         "oldest_queued_seconds": max(now - oldest, 0.0) if oldest is not None else 0.0,
     }

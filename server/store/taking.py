@@ -69,7 +69,7 @@ def run_out(connection: Connection, now: datetime) -> list[str]:
         if firing:
             reason = f"the time of {row.by}, who took it over, is up, and its alerts still fire"
             change(connection, row.id, phase="escalated", updated_at=stamp(now))
-            notice(connection, row.id, "escalated", reason, now)
+            notice(connection, row.id, "escalated", reason, now, key=f"time-is-up:{stamp(now)}")
         else:
             reason = f"the time of {row.by}, who took it over, is up; nothing fires any more"
             change(connection, row.id, phase="closed", updated_at=stamp(now))

@@ -1,4 +1,4 @@
-"""A heal stepped through in LangGraph's own server: to the interrupt, a look at the state, approval, the end."""
+"""Heals stepped through in LangGraph's own server: to an interrupt, a look at the state, on from there, to the end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from evals.lab.processes import ProcessGroup
 from evals.lab.stage import Stage
 from server.store import Store
 from tests.acceptance.stages import stage_up
+from tests.agents.openai_server import answer, serving
 
 pytestmark = pytest.mark.acceptance
 
@@ -63,41 +65,129 @@ def start_studio(healer: Healer, folder: Path, execute: bool) -> tuple[ProcessGr
     return processes, url
 
 
-async def step_through(url: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Run to the interrupt, look, approve, run to the end. Returns what was asked, the state then, and at the end."""
-    client = get_client(url=url)
-    thread = await client.threads.create()
-    thread_id = thread["thread_id"]
-    await client.runs.wait(thread_id, "instance", input={"alerts": [ALERT]})
-    waiting = await client.threads.get_state(thread_id)
-    [asked] = [item["value"] for item in waiting["interrupts"]]
-    await client.runs.wait(thread_id, "instance", command={"resume": {"decisions": [{"type": "approve"}]}})
-    final = await client.threads.get_state(thread_id)
-    return asked, dict(waiting["values"]), dict(final["values"])
+class Thread:
+    """One heal as whoever sits before Studio steps it: run on, look, decide."""
+
+    def __init__(self, url: str) -> None:
+        self._client = get_client(url=url)
+        self._id = ""
+
+    async def begin(self, **until: Any) -> None:
+        """Alert, and run `until` an interrupt or the end."""
+        self._id = (await self._client.threads.create())["thread_id"]
+        await self._client.runs.wait(self._id, "instance", input={"alerts": [ALERT]}, **until)
+
+    async def go_on(self, **until: Any) -> None:
+        await self._client.runs.wait(self._id, "instance", input=None, **until)
+
+    async def approve(self) -> None:
+        await self._client.runs.wait(self._id, "instance", command={"resume": {"decisions": [{"type": "approve"}]}})
+
+    async def state(self) -> Any:
+        return await self._client.threads.get_state(self._id)
+
+    async def asked(self) -> Any:
+        """The only thing that the human is asked now."""
+        [interrupt] = (await self.state())["interrupts"]
+        return interrupt["value"]
+
+    async def super_steps(self) -> list[list[str]]:
+        """What ran in each, from the beginning."""
+        history = await self._client.threads.get_history(self._id, limit=100)
+        return [[task["name"] for task in state["tasks"]] for state in reversed(history) if state["tasks"]]
 
 
-@pytest.mark.parametrize("execute", [True, False])
-def test_a_heal_is_stepped_through_and_touches_the_world_only_where_told_to(
-    local: tuple[Stage, Healer], tmp_path: Path, execute: bool
+@contextmanager
+def studio(healer: Healer, folder: Path, execute: bool) -> Iterator[str]:
+    """The URL of a `langgraph dev` that is up; what fails within is told with the end of its log."""
+    processes, url = start_studio(healer, folder, execute)
+    try:
+        yield url
+    except Exception as error:
+        pytest.fail(f"{type(error).__name__}: {error}\n{processes.log_tail('langgraph', 40)}")
+    finally:
+        processes.stop()
+
+
+def waiting_question(state: Any) -> tuple[dict[str, Any], list[str]]:
+    """The only question to a tool, and the ids of the evidence so far."""
+    [inquiry] = state["values"]["inquiries"]
+    return inquiry, [item["id"] for item in state["values"]["evidence"]]
+
+
+async def stepped_with_a_look(url: str) -> None:
+    """Before and after the super-step that looks, at the approval, and at the end."""
+    thread = Thread(url)
+    await thread.begin(interrupt_before=["investigate"])
+    before = await thread.state()
+    inquiry, seen = waiting_question(before)
+    assert before["next"] == ["investigate"]
+    assert (inquiry["tool"], inquiry["why"]) == (LOOK["tool"], LOOK["why"])
+    assert not inquiry.get("evidence_id") and "I1" not in seen
+    await thread.go_on(interrupt_after=["investigate"])
+    after = await thread.state()
+    inquiry, seen_then = waiting_question(after)
+    assert after["next"] == ["diagnose"] and not after["values"].get("diagnosis")
+    assert (inquiry["evidence_id"], seen_then) == ("I1", [*seen, "I1"])
+    await thread.go_on()
+    [request] = (await thread.asked())["action_requests"]
+    assert request["name"] == "run_plan" and "start shopd" in request["description"]
+    waiting = await thread.state()
+    assert waiting["values"]["diagnosis"]["author"] == "llm:scripted"
+    await thread.approve()
+    final = await thread.state()
+    assert final["values"]["outcome"]["status"] == "mitigated" and final["next"] == []
+    steps = await thread.super_steps()
+    looked = steps.index(["investigate"])
+    assert steps[looked - 1 : looked + 3] == [["diagnose"], ["investigate"], ["diagnose"], ["plan"]]
+
+
+LOOK = {"tool": "logs", "params": {"unit": "shopd", "minutes": 5}, "why": "its log may say why"}
+
+
+def test_a_heal_whose_model_looks_first_is_stepped_through_and_the_world_is_mended(
+    local: tuple[Stage, Healer], tmp_path: Path
+) -> None:
+    stage, healer = local
+    host = stage.hosts[0]
+    guess = {"suspected_cause": "unknown", "summary": "not yet", "confidence": 0, "evidence_ids": [], "ask": [LOOK]}
+    found = {"suspected_cause": "service_stopped", "summary": "shopd was stopped", "confidence": 0.9, "target": "shopd"}
+    step = {"action": "start_service", "params": {"unit": "shopd"}, "why": "E2: it is stopped", "expect": "it runs"}
+    script = (answer(guess), answer(found | {"evidence_ids": ["E2"]}), answer({"summary": "start it", "steps": [step]}))
+    with serving(*script) as model:
+        llm = {"model": "scripted", "base_url": model.base_url, "structured_output": "json_schema"}
+        healer.configure(stage, policies=(), llm=llm)
+        fault("service_stopped").inject(stage, host)
+        with studio(healer, tmp_path / "studio", execute=True) as url:
+            asyncio.run(asyncio.wait_for(stepped_with_a_look(url), 120))
+        assert len(model.requests) == len(script)
+    assert stage.healthy(host)
+    assert asyncio.run(decided_by(healer)).startswith("studio:")
+
+
+async def stepped_to_the_end(url: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What was asked, the state then, and at the end."""
+    thread = Thread(url)
+    await thread.begin()
+    asked, waiting = await thread.asked(), await thread.state()
+    await thread.approve()
+    return asked, dict(waiting["values"]), dict((await thread.state())["values"])
+
+
+def test_a_heal_stepped_through_touches_nothing_unless_it_was_told_to(
+    local: tuple[Stage, Healer], tmp_path: Path
 ) -> None:
     stage, healer = local
     healer.configure(stage, policies=())
     host = stage.hosts[0]
     fault("service_stopped").inject(stage, host)
-    processes, url = start_studio(healer, tmp_path / "studio", execute)
-    try:
-        asked, waiting, final = asyncio.run(asyncio.wait_for(step_through(url), 120))
-    except Exception as error:
-        pytest.fail(f"{type(error).__name__}: {error}\n{processes.log_tail('langgraph', 40)}")
-    finally:
-        processes.stop()
+    with studio(healer, tmp_path / "studio", execute=False) as url:
+        asked, waiting, final = asyncio.run(asyncio.wait_for(stepped_to_the_end(url), 120))
     [request] = asked["action_requests"]
     assert request["name"] == "run_plan" and "start shopd" in request["description"]
     assert waiting["diagnosis"]["suspected_cause"] == "service_stopped"
-    assert final["outcome"]["status"] == ("mitigated" if execute else "declined")
-    assert stage.healthy(host) is execute
-    if execute:
-        assert asyncio.run(decided_by(healer)).startswith("studio:")
+    assert final["outcome"]["status"] == "declined"
+    assert not stage.healthy(host)
 
 
 async def decided_by(healer: Healer) -> str:

@@ -38,7 +38,8 @@ def asking(**more: Any) -> DiagnosisRequest:
 
 
 WAYS: list[Any] = [
-    pytest.param("json_schema", answer(GUESS | {"ask": [ASK]}), id="json_schema"),
+    pytest.param("json_schema", answer(GUESS | {"ask": [{"logs": {"unit": "web"}, "why": "?"}]}), id="json_schema"),
+    pytest.param("json_schema", answer(GUESS | {"ask": [ASK]}), id="json_schema of another mind"),
     pytest.param("function_calling", tool_call('{"unit": "web"}', name="logs"), id="function_calling"),
     pytest.param("json", text(f"I want to see: {json.dumps({'ask': [ASK]})}"), id="json"),
 ]
@@ -109,6 +110,26 @@ async def test_a_question_to_no_tool_or_with_other_params_goes_back_once_and_is_
     assert isinstance(found, Diagnosis) and found.author.startswith("runbook (fell back from llm:tiny")
     assert reason in server.requests[1]["messages"][-1]["content"]
     assert len(server.requests) == 2
+
+
+async def test_a_question_stands_under_its_tools_name_with_that_tools_params_only() -> None:
+    with serving(answer(GOOD)) as server:
+        await reasoner(server).diagnose(asking())
+    [request] = server.requests
+    properties = request["response_format"]["json_schema"]["schema"]["properties"]["ask"]["items"]["properties"]
+    assert list(properties) == ["logs", "host_probe", "why"]
+    assert properties["logs"]["required"] == ["unit"] and properties["host_probe"]["properties"] == {}
+
+
+async def test_several_questions_in_one_object_are_several() -> None:
+    both = {"logs": {"unit": "web"}, "host_probe": {}, "why": "to be sure"}
+    with serving(answer(GUESS | {"ask": [both]})) as server:
+        asked = await reasoner(server).diagnose(asking())
+    assert isinstance(asked, Asks)
+    assert [(inquiry.tool, inquiry.why) for inquiry in asked.inquiries] == [
+        ("logs", "to be sure"),
+        ("host_probe", "to be sure"),
+    ]
 
 
 async def test_a_model_that_asks_for_more_than_is_left_gets_what_is_left() -> None:

@@ -34,6 +34,17 @@ def test_the_proof_is_made_whole_by_evidence_that_the_claim_left_out() -> None:
     assert prove(Claim("full", ["E2"]), diagnosis_request(evidence, kind)).evidence_ids == ("E2", "E1")
 
 
+@pytest.mark.parametrize("cited", ["E1", "I1"])
+def test_what_was_looked_at_again_and_found_the_same_may_be_cited_either_way(cited: str) -> None:
+    evidence = [seen("E1", {"s.crashed": True}), seen("I1", {"s.crashed": True})]
+    assert prove(Claim("crashed", [cited]), diagnosis_request(evidence)).evidence_ids == (cited,)
+
+
+def test_what_was_found_otherwise_when_looked_at_again_proves_nothing() -> None:
+    evidence = [seen("E1", {"s.crashed": True}), seen("I1", {"s.crashed": False})]
+    assert "no fact speaks for crashed" in refused(Claim("crashed", ["E1"]), evidence=evidence)
+
+
 def test_evidence_that_does_not_exist_proves_nothing_not_even_unknown() -> None:
     assert "E99 does not exist; there is E1, E2" in refused(Claim("crashed", ["E1", "E99"]))
     assert "E99 does not exist" in refused(Claim("unknown", ["E99"]))

@@ -13,7 +13,6 @@ from agents.reasoning.answers import diagnosis_answer, schema_of
 from agents.reasoning.ledger import CHARS_PER_TOKEN
 from agents.reasoning.plan_answers import plan_answer
 from agents.reasoning.render import (
-    EVIDENCE_CHARS,
     PROMPTS,
     load_prompt,
     params_of,
@@ -93,9 +92,9 @@ def test_the_declared_causes_and_actions_are_named() -> None:
 
 def test_evidence_is_told_with_its_id_its_facts_and_its_failures() -> None:
     human = asked()
-    assert "[E1] units observed at 2026-01-01T12:00:00+00:00: ask units" in human
+    assert "Evidence, seen from 2026-01-01T12:00:00+00:00 on:\n\n[E1] units observed\n" in human
     assert 's.crashed{unit="web"} = True' in human
-    assert "[E2] journal failed at 2026-01-01T12:00:00+00:00: ask journal\ntimed out after 5 s" in human
+    assert "[E2] journal failed\ntimed out after 5 s" in human
 
 
 def test_all_that_came_from_outside_stands_between_two_lines_that_nobody_could_know() -> None:
@@ -129,14 +128,6 @@ def test_secrets_are_not_rendered() -> None:
         about=incident(description="use token=hunter2"),
     )
     assert "hunter2" not in human
-
-
-def test_evidence_is_cut_to_size_and_keeps_the_latest_lines() -> None:
-    lines = "\n".join(f"line {n}" for n in range(20_000))
-    human = asked(evidence=[seen(f"E{n}", {"k": "v" * 5_000}, text=lines) for n in range(9)])
-    assert len(human) < EVIDENCE_CHARS + 4_000
-    assert human.count("line 19999") == 9
-    assert "characters cut" in human
 
 
 def test_a_flood_of_alerts_shows_the_latest() -> None:

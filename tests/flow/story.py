@@ -25,7 +25,7 @@ from graph.fakes import (
     FakeSource,
 )
 from graph.kind import ActionSpec, Cause, Match, Remedy, ResourceKind
-from graph.ports import Deps, HealSettings, Inquiries, Reasoner
+from graph.ports import Deps, HealSettings, Inquiries, Reasoner, Suppressions
 from graph.records import Alert, Incident, Observation, PlanStep, Policy, Resource, Risk, SshAccess
 
 HOLDER = "worker-1:1"
@@ -123,6 +123,7 @@ class Story:
         self.archive = FakeArchive()
         self.reasoner: Reasoner = FakeReasoner()
         self.inquiries: Inquiries | None = None
+        self.suppressions: Suppressions | None = None
         self.directives = FakeDirectives()
         self.sources: list[FakeSource] = [FakeSource("units", self.facts)]
         self.saver = InMemorySaver()
@@ -146,6 +147,7 @@ class Story:
             sources=self.sources,
             archive=self.archive,
             inquiries=self.inquiries,
+            suppressions=self.suppressions,
             actions=self.actions,
             journal=self.journal,
             health=self.health,

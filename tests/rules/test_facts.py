@@ -20,9 +20,9 @@ def test_what_an_inquiry_found_otherwise_supersedes_what_was_gathered() -> None:
     assert facts.value("load") == 3
 
 
-def test_what_an_inquiry_found_again_is_kept_of_both() -> None:
+def test_what_an_inquiry_found_again_counts_once() -> None:
     facts = facts_of([seen("E1", state="failed"), seen("I1", state="failed")])
-    assert [fact.evidence_id for fact in facts.all("state")] == ["E1", "I1"]
+    assert [fact.evidence_id for fact in facts.all("state")] == ["I1"]
 
 
 def test_the_last_of_several_inquiries_counts() -> None:

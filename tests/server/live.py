@@ -32,14 +32,14 @@ def free_port() -> int:
 class LiveServer:
     """Our application behind a real uvicorn. `config` is a configuration file for the CLI."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, services: Services | None = None, load: Any = load_fakes) -> None:
         self.port = free_port()
-        self.services: Services = make_services(folder)
+        self.services: Services = services or make_services(folder)
         self.config = folder / "selfheal.yaml"
         self.config.write_text(f"listen: {{port: {self.port}}}\nprometheus: {{url: 'http://127.0.0.1:9'}}\n")
         (folder / "operator.token").write_text(TOKENS.operator)
         (folder / "webhook.token").write_text(TOKENS.webhook)
-        app = create_app(self.services, load_fakes)
+        app = create_app(self.services, load)
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(app, port=self.port, log_config=None, timeout_graceful_shutdown=1)
         )

@@ -48,6 +48,28 @@ def test_relative_paths_belong_to_the_folder_of_the_file(tmp_path: Path) -> None
     assert settings.notify.url == "http://n/x/"
 
 
+def test_an_alertmanager_is_asked_only_where_it_is_set_and_silenced_only_where_that_is_wanted(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "")).alertmanager is None
+    given = "alertmanager: {url: 'http://am:9093/', user: us, password_file: am.password}"
+    chosen = load(written(tmp_path, given)).alertmanager
+    assert chosen is not None and chosen.url == "http://am:9093" and not chosen.silence
+    assert (chosen.silence_minutes, chosen.password_file) == (10, tmp_path / "am.password")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("url: am:9093", "alertmanager.url: must be a URL"),
+        ("url: 'http://am', user: us", "user and password_file belong together"),
+        ("url: 'http://am', user: us, password_file: p, token_file: t", "not both"),
+        ("url: 'http://am', silense: true", "alertmanager.silense: unknown key, did you mean `silence`?"),
+        ("url: 'http://am', silence_minutes: 0", "alertmanager.silence_minutes"),
+    ],
+)
+def test_a_wrong_alertmanager_is_refused_by_name(tmp_path: Path, given: str, said: str) -> None:
+    assert said in problem_with(tmp_path, f"alertmanager: {{{given}}}")
+
+
 def test_variables_win_over_the_file_also_for_one_nested_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELFHEAL_HEALING__SOAK_SECONDS", "5")
     monkeypatch.setenv("SELFHEAL_LLM__MODEL", "small")

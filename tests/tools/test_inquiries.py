@@ -192,6 +192,15 @@ async def test_a_probe_tells_more_than_the_state_has_room_for() -> None:
     assert len(found.text) > 300 and lines[-1] in found.text
 
 
+async def test_what_a_probe_tells_fits_beside_its_facts() -> None:
+    shown = "".join(f"{name}={'x' * 60}\n" for name in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    answer = f"100.0 200.0\nId=web.service\nActiveState=failed\nSubState=failed\nResult=exit-code\n{shown}"
+    found = await ask("host_probe", {"probe": "units"}, host("web"), context({"systemctl show": answer}))
+    facts = "\n".join(f"{key} = {value}" for key, value in found.facts.items())
+    assert 'unit.state{unit="web"} = failed' in facts and "Z=xxx" in found.text
+    assert 1300 < len(found.text) + len(facts) <= 1500
+
+
 async def test_a_probe_of_a_silent_host_is_told_as_the_source_tells_it() -> None:
     dead = context({"": HostUnreachable("no answer within 5 s", "timeout")})
     found = await ask("host_probe", {"probe": "host"}, host("web"), dead)

@@ -41,7 +41,8 @@ async def gather(asking: Asking, given: HostProbeParams) -> Finding:
 
 
 async def asked_again(source: EvidenceSource, asking: Asking) -> Finding:
-    """What the source sees now, within its own deadline: its text and, below, as much of the whole as there is room."""
+    """What the source sees now, within its own deadline: its text and, below, as much of the whole as there is room
+    beside the facts."""
     async with asyncio.timeout(source.deadline_seconds):
         found = await source.gather(asking.incident)
     text = await asyncio.to_thread(_text, found, asking.max_bytes, source.name in _LOGS)
@@ -50,7 +51,8 @@ async def asked_again(source: EvidenceSource, asking: Asking) -> Finding:
 
 def _text(found: Finding, max_bytes: int, is_log: bool) -> str:
     said = plain(found.text)
-    room = max_bytes - size(said) - 1
+    facts = sum(size(f"{key} = {value}") + 1 for key, value in found.facts.items())
+    room = max_bytes - size(said) - facts - 1
     # The command is told as what was asked.
     raw = "\n".join(line for line in found.raw.splitlines() if line.strip() and not line.startswith("$ "))
     if not raw or raw == found.text or room < _LEAST_BYTES:

@@ -1,0 +1,158 @@
+"""Calls of humans: who is told at once, who next when nobody takes note, and taking note.
+
+What is decided here is decided in the writer's transaction, so that nobody is called after it was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from graph.rules.notifying import CALLS, Link, chain_done, due_links, listeners_of
+from server.store import notices
+from server.store.auditing import record
+from server.store.deciding import Conflict, NotFound
+from server.store.deliveries import EVERYBODY, Telling, deliver, digest, digests_due, forget, over, told_before
+from server.store.rows import add, incident_row, iso, moment, stamp, tell
+from server.store.schema import acknowledgements, calls, incidents
+from server.store.who import Who
+
+CALLED_PHASES = ("escalated", "waiting_approval")
+
+
+def waits(connection: Connection, telling: Telling, now: datetime) -> bool:
+    """Whether there is anything to settle: news, a link that is due, a digest."""
+    if notices.due(connection, now, 1) or digests_due(connection, telling, now):
+        return True
+    return any(_moves(telling, call, now) for call in _open(connection))
+
+
+def settle(connection: Connection, telling: Telling, now: datetime) -> list[Mapping[str, Any]]:
+    """Settle who is told what is new, whom a chain calls next, and which digests go out. Returns what is new."""
+    new = []
+    for item in notices.due(connection, now):
+        if notices.settled(connection, item.id, now):
+            _fan_out(connection, telling, item.payload, f"outbox:{item.id}", now)
+            new.append(item.payload)
+    for call in _open(connection):
+        if _moves(telling, call, now):
+            _advance(connection, telling, call, now)
+    for target in digests_due(connection, telling, now):
+        digest(connection, target, now)
+    forget(connection, telling.names)
+    return new
+
+
+def acknowledge(connection: Connection, incident_id: str, who: Who, comment: str, now: datetime) -> str:
+    """A human has taken note: nobody else is called. Raises NotFound, Conflict where nobody was called."""
+    row = incident_row(connection, incident_id)
+    if row is None:
+        raise NotFound(f"no incident {incident_id!r}: see `selfheal incidents list`")
+    if row.phase not in CALLED_PHASES:
+        raise Conflict(f"#{row.number} is {row.phase}: nobody is being called about it")
+    call = _latest(connection, row.id)
+    before = _of_call(connection, row.id, call)
+    values = {"incident_id": row.id, "call_id": call.id if call else 0, "by": who.name, "at": stamp(now)}
+    add(connection, acknowledgements, **values, comment=comment)
+    still = (calls.c.incident_id == row.id, calls.c.ended_why.is_(None))
+    ended = f"{who.name} has taken note"
+    told_all = (calls.c.incident_id == row.id, calls.c.ended_why == EVERYBODY)
+    for those in (still, told_all):
+        connection.execute(update(calls).where(*those).values(ended_at=stamp(now), ended_why=ended))
+    said = f"{who.name} has taken note of #{row.number}: nobody else is called"
+    if before is not None:
+        said += f"; {before.by} had at {iso(before.at)}"
+    if comment:
+        said += f": {comment}"
+    tell(connection, row.id, f"acknowledged:{stamp(now)}", now, said, author=who.name)
+    record(connection, who, "acknowledge", row.id, now, comment=comment)
+    return said
+
+
+def acknowledged(connection: Connection, incident_id: str) -> dict[str, Any] | None:
+    """For the record: who has taken note of the latest call, or None."""
+    found = _of_call(connection, incident_id, _latest(connection, incident_id))
+    return None if found is None else {"by": found.by, "at": iso(found.at), "comment": found.comment}
+
+
+def _fan_out(connection: Connection, telling: Telling, payload: Mapping[str, Any], key: str, now: datetime) -> None:
+    event, incident_id = str(payload["event"]), str(payload["incident_id"])
+    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).first()
+    if row is None:
+        return
+    dedup = str(payload.get("key") or key)
+    call = _call_of(connection, incident_id, event, dedup) if event in CALLS else None
+    call_id = call.id if call is not None else None
+    before, (kind, group) = told_before(connection, incident_id), _about(row)
+    for name in listeners_of(telling.listeners, event, kind, group, telling.chain, before):
+        deliver(connection, telling, name, payload, dedup, now, call_id)
+    if event not in CALLS:
+        return
+    # Whoever is called at once is called in any case; later links only if it goes on.
+    at_once = [link for link in telling.chain if link.after_minutes == 0]
+    for link in at_once:
+        for name in _those(telling, link, event, kind, group):
+            deliver(connection, telling, name, payload, dedup, now, call_id)
+    if call is not None:
+        told = [link.after_minutes for link in at_once]
+        connection.execute(update(calls).where(calls.c.id == call.id).values(told=told))
+
+
+def _advance(connection: Connection, telling: Telling, call: Row[Any], now: datetime) -> None:
+    mine = calls.c.id == call.id
+    if why := over(connection, call):
+        connection.execute(update(calls).where(mine).values(ended_at=stamp(now), ended_why=why))
+        return
+    row = connection.execute(select(incidents).where(incidents.c.id == call.incident_id)).one()
+    told = list(call.told)
+    for link in due_links(telling.chain, moment(call.at), False, told, now):
+        told.append(link.after_minutes)
+        payload = {**call.payload, "after_minutes": link.after_minutes}
+        names = _those(telling, link, call.event, *_about(row))
+        for name in names:
+            dedup = f"{call.key}@{link.after_minutes:g}"
+            deliver(connection, telling, name, payload, dedup, now, call.id, folds=False)
+        if names:
+            said = f"nobody has taken note for {link.after_minutes:g} min: {', '.join(names)} is told"
+            tell(connection, call.incident_id, f"called:{call.id}:{link.after_minutes:g}", now, said)
+    values: dict[str, Any] = {"told": told}
+    if chain_done(telling.chain, told):
+        values |= {"ended_at": stamp(now), "ended_why": EVERYBODY}
+    connection.execute(update(calls).where(mine).values(**values))
+
+
+def _moves(telling: Telling, call: Row[Any], now: datetime) -> bool:
+    links = due_links(telling.chain, moment(call.at), False, call.told, now)
+    return bool(links) or chain_done(telling.chain, call.told)
+
+
+def _those(telling: Telling, link: Link, event: str, kind: str, group: str | None) -> list[str]:
+    those = [listener for listener in telling.listeners if listener.name in link.to]
+    return [one.name for one in those if event in one.events and one.concerns(kind, group)]
+
+
+def _about(row: Row[Any]) -> tuple[str, str | None]:
+    group = (row.resource or {}).get("group")
+    return str(row.resource_kind), str(group) if group else None
+
+
+def _open(connection: Connection) -> list[Row[Any]]:
+    return list(connection.execute(select(calls).where(calls.c.ended_at.is_(None)).order_by(calls.c.id)).all())
+
+
+def _latest(connection: Connection, incident_id: str) -> Row[Any] | None:
+    mine = calls.c.incident_id == incident_id
+    return connection.execute(select(calls).where(mine).order_by(calls.c.id.desc())).first()
+
+
+def _call_of(connection: Connection, incident_id: str, event: str, key: str) -> Row[Any] | None:
+    same = (calls.c.incident_id == incident_id, calls.c.event == event, calls.c.key == key)
+    return connection.execute(select(calls).where(*same)).first()
+
+
+def _of_call(connection: Connection, incident_id: str, call: Row[Any] | None) -> Row[Any] | None:
+    mine = (acknowledgements.c.incident_id == incident_id, acknowledgements.c.call_id == (call.id if call else 0))
+    return connection.execute(select(acknowledgements).where(*mine).order_by(acknowledgements.c.id.desc())).first()

@@ -1,0 +1,106 @@
+"""Alertmanager and Self-Heal about one alert: who silences what, on the whole chain of real processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from evals.lab.faults import fault
+from evals.lab.healer import Healer
+from evals.lab.probing import wait_until
+from evals.lab.stage import Stage
+from server import exits
+from tests.acceptance.stages import ended, stage_up
+from tests.acceptance.test_local_chain import World, held, quiet
+from tests.tools.real_alertmanager import RealAlertmanager
+from tools.suppressions import OURS
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Healer]]:
+    with stage_up("local", tmp_path_factory.mktemp("silences"), repeat_interval="2s", group_interval="1s") as made:
+        yield made
+
+
+@pytest.fixture
+def world(up: tuple[Stage, Healer]) -> Iterator[World]:
+    stage, healer = up
+    made = World(stage, healer)
+    yield made
+    fault("service_killed").restore(stage, stage.hosts[0])
+    quiet(stage)
+    if healer.running:
+        wait_until(lambda: held(healer), 30, "every incident of the host has let go", every=0.2)
+    healer.stop()
+
+
+def serve(world: World, silence: bool, **healing: float) -> RealAlertmanager:
+    """The server, with its way back to the stage's Alertmanager."""
+    healer, stage = world.healer, world.stage
+    healer.configure(stage, **healing)
+    section = {"alertmanager": {"url": stage.alertmanager_url, "silence": silence}}
+    healer.config.write_text(healer.config.read_text() + yaml.safe_dump(section))
+    healer.start()
+    world.before = max((item["number"] for item in healer.incidents()), default=0)
+    return RealAlertmanager(stage.alertmanager_url)
+
+
+def seen(real: RealAlertmanager, by: str, state: str) -> list[dict[str, Any]]:
+    found: list[list[dict[str, Any]]] = [[]]
+
+    def missing() -> str | None:
+        found[0] = real.silences(by, state)
+        return None if found[0] else f"no silence by {by} is {state}"
+
+    wait_until(missing, 30, f"a silence by {by} is {state}", every=0.1)
+    return found[0]
+
+
+def test_while_it_heals_the_alert_is_silenced_with_a_link_and_then_it_is_not(world: World) -> None:
+    real = serve(world, silence=True, soak_seconds=6)
+    fault("service_killed").inject(world.stage, world.host)
+    [silence] = seen(real, OURS, "active")
+    record = world.until(lambda item: item["phase"] in ("running", "waiting"))
+    assert f"{world.healer.url}/incidents/{record['number']}" in silence["comment"]
+    names = {item["name"]: item["value"] for item in silence["matchers"]}
+    assert names["resource_id"] == "inst-abc123" and names == record["alerts"][0]["labels"]
+    record = world.until(ended)
+    assert (record["outcome"]["status"], record["phase"]) == ("mitigated", "closed"), (
+        record["number"],
+        world.before,
+        record["timeline"],
+        record["alerts"],
+    )
+    wait_until(lambda: "active" if real.silences(OURS) else None, 20, "our silence has ended", every=0.1)
+    told = world.until(lambda item: any("silence removed" in entry["sentence"] for entry in item["timeline"]))
+    assert any(entry["sentence"].startswith("silenced 1 alert") for entry in told["timeline"])
+
+
+def test_what_somebody_has_silenced_waits_until_the_silence_is_gone(world: World) -> None:
+    real = serve(world, silence=True)
+    assert world.cli("pause", "--reason", "until alice has silenced it").returncode == exits.OK
+    fault("service_killed").inject(world.stage, world.host)
+    paused = world.until(lambda item: "paused" in (item["wait_reason"] or ""))
+    assert real.silences(OURS) == []
+    silence_id = real.silence({"resource_id": "inst-abc123"}, "alice", "maintenance")
+    assert world.cli("resume").returncode == exits.OK
+    waiting = world.until(lambda item: "silenced by alice" in (item["wait_reason"] or ""))
+    assert waiting["number"] == paused["number"] and "'maintenance'" in waiting["wait_reason"]
+    assert waiting["gate"]["rule"] == "silenced" and waiting["actions"] == []
+    real.expire(silence_id)
+    record = world.until(ended, seconds=90)
+    assert record["outcome"]["status"] == "mitigated" and world.stage.healthy(world.host)
+
+
+def test_the_doctor_asks_alertmanager(world: World) -> None:
+    serve(world, silence=True)
+    done = world.cli("doctor", "--json")
+    assert done.returncode == exits.OK, done.stdout + done.stderr
+    [check] = [item for item in json.loads(done.stdout) if item["subject"] == "alertmanager"]
+    assert check["status"] == "ok" and world.stage.alertmanager_url in check["found"]
