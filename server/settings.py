@@ -203,7 +203,7 @@ class Settings(BaseSettings):
 
     def incident_link(self, number: int) -> str:
         """Where people find an incident."""
-        return f"{self.server_url}/incidents/{number}"
+        return f"{self.public_url}/incidents/{number}"
 
 
 def load(path: str | Path | None = None) -> Settings:

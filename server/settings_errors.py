@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 import types
 from collections.abc import Collection, Sequence
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
-
-_SECRET = re.compile(r"(_hash|secret|password|token|api_key)$")
-"""Keys whose values are not repeated in an error: a password may have been put there by mistake."""
 
 
 class ConfigError(Exception):
@@ -52,9 +48,8 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> str:
     if item["type"] == "missing":
         return f"{path_text(location)}: missing: add it"
     given = item.get("input")
-    last = str(location[-1]) if location else ""
-    secret = _is_secret(model, location) or _SECRET.search(last) is not None
-    shown = f" (given: {given!r:.80})" if isinstance(given, str | int | float | bool) and not secret else ""
+    told = isinstance(given, str | int | float | bool) and not _is_secret(model, location)
+    shown = f" (given: {given!r:.80})" if told else ""
     where = path_text(location)
     return f"{where}: {message}{shown}" if where else f"{message}{shown}"
 

@@ -89,6 +89,14 @@ def test_the_runbook_shown_is_one_that_can_be_read(tmp_path: Path) -> None:
     assert contents.problems == () and contents.runbooks[0].title == "nginx of the shop"
 
 
+def test_the_people_shown_are_understood(tmp_path: Path) -> None:
+    file = tmp_path / "selfheal.yaml"
+    file.write_text(snippet("access.yaml"))
+    access = load(file).access
+    assert access.users[0].role == "approver" and access.oidc is not None
+    assert access.oidc.role_for(["sre", "sre-leads"]) == "admin" and access.oidc.role_for(["other"]) is None
+
+
 def test_the_policy_shown_is_understood() -> None:
     [policies] = blocks("json")
     [policy] = parse_policies(yaml.safe_load(policies), known_kinds())

@@ -7,7 +7,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
+from starlette.requests import Request, cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +19,7 @@ from server.access.rules import LOGIN, LOGOUT, SAFE_METHODS, WEBHOOKS, is_open, 
 from server.access.secrets import csrf_token, digest, same
 from server.access.settings import AccessSettings
 from server.auth import Tokens, presented_token
+from server.console.page_route import error_page
 from server.errors import ApiError, unavailable
 from server.store import StoreError
 from server.store.signing_in import Session, SigningIn
@@ -54,8 +55,7 @@ class RequireActor:
         try:
             receive = await self._let_in(scope, receive)
         except ApiError as error:
-            response = _page(scope, error) or error.response()
-            await response(scope, receive, send)
+            await _refused(scope, error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -126,12 +126,14 @@ def _unknown(path: str, headers: Headers, sent: bool, signed_in: bool) -> ApiErr
     return error
 
 
-def _page(scope: Scope, error: ApiError) -> Response | None:
-    """What a browser is answered where nobody is signed in: the way to the login, and back."""
-    if error.status_code != 401:
-        return None
+def _refused(scope: Scope, error: ApiError) -> Response:
+    """A browser gets words; where nobody is signed in, the way to the login and back. A program gets JSON."""
     headers = Headers(scope=scope)
-    if "text/html" in headers.get("accept", "") and "authorization" not in headers:
+    page = "text/html" in headers.get("accept", "") and "authorization" not in headers
+    if error.status_code != 401:
+        programs = str(scope["path"]).startswith(("/api/", WEBHOOKS))
+        return error_page(Request(scope), error.status_code, error.body) if page and not programs else error.response()
+    if page:
         here = str(scope["path"]) + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
         back = safe_next(quote(here, safe="/?&=%+:,;@!$'()*~-._")) if scope["method"] in SAFE_METHODS else "/"
         to = LOGIN if back == "/" or scope["path"] == LOGOUT else f"{LOGIN}?next={quote(back, safe='/')}"

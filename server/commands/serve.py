@@ -55,7 +55,7 @@ def run(settings: Settings) -> str | None:
     from server.preflight import prepare
 
     services = prepare(settings)
-    base = settings.access.public_url or settings.server_url
+    base = settings.public_url
 
     def announce(token: str) -> None:
         said = f"nobody is configured yet: sign in once, within {ONE_TIME_HOURS} hours, at {sign_in_link(base, token)}"

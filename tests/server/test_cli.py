@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -309,6 +310,7 @@ def test_serve_makes_its_tokens_heals_and_stops_on_sigterm(tmp_path: Path) -> No
     assert "ready to heal" in said and "Traceback" not in said
     token = (tmp_path / "operator.token").read_text().strip()
     assert token not in said
+    assert len(re.findall(r"sign in once.* at http://127\.0\.0\.1:\d+/login\?token=[\w-]{43}$", said, re.M)) == 1
 
 
 def test_serve_names_a_wrong_configuration_and_does_not_start(
