@@ -86,7 +86,7 @@ def test_what_somebody_has_silenced_waits_until_the_silence_is_gone(world: World
     assert world.cli("pause", "--reason", "until alice has silenced it").returncode == exits.OK
     fault("service_killed").inject(world.stage, world.host)
     paused = world.until(lambda item: "paused" in (item["wait_reason"] or ""))
-    assert real.silences(OURS) == []
+    wait_until(lambda: "active" if real.silences(OURS) else None, 20, "what is held back rings", every=0.1)
     silence_id = real.silence({"resource_id": "inst-abc123"}, "alice", "maintenance")
     assert world.cli("resume").returncode == exits.OK
     waiting = world.until(lambda item: "silenced by alice" in (item["wait_reason"] or ""))
