@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from agents.agent import Agent
 from agents.checkpoints import sqlite_checkpoints
-from server.console.plots.asking import AsksPrometheus
 from server.console.plots.page import keep_plots
 from server.metrics import NodeTimer
 from server.notify_targets import make_directory
@@ -20,7 +19,7 @@ from server.notify_worker import NotifyWorker
 from server.queue import HealQueue
 from server.runner import Runner
 from server.services import Runtime, Services
-from server.wiring import deps_of, make_silencer, open_tools
+from server.wiring import deps_of, make_prometheus, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
 
 DRAIN_SECONDS = 20.0
@@ -34,7 +33,6 @@ class Healing:
     actions: Catalogue
     notices: NotifyWorker
     name: str
-    prometheus: AsksPrometheus
 
 
 @asynccontextmanager
@@ -51,9 +49,11 @@ async def load_server(services: Services) -> AsyncIterator[Runtime]:
         stack.push_async_callback(queue.close, DRAIN_SECONDS)
         healing.runner.start(queue)
         stack.push_async_callback(healing.runner.stop)
-        keeping = asyncio.create_task(keep_plots(services.store, healing.prometheus), name="plots")
+        plotted = make_prometheus(services.settings)  # Another than the heals': who looks must not keep them waiting.
+        stack.push_async_callback(plotted.close)
+        keeping = asyncio.create_task(keep_plots(services.store, plotted), name="plots")
         stack.push_async_callback(_cancelled, keeping)
-        yield Runtime(healing.actions, lambda: None, healing.prometheus)
+        yield Runtime(healing.actions, lambda: None, plotted)
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ async def load_healing(services: Services) -> AsyncIterator[Healing]:
             stack.push_async_callback(silencer.release)
             stack.push_async_callback(_cancelled, asyncio.create_task(silencer.run(), name="silences"))
         name = process_name()
-        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name, tools.prometheus)
+        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name)
 
 
 def process_name() -> str:

@@ -129,7 +129,7 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
         inventory = {resource.key: resource for resource in settings.resources}
         hosts = TransportHosts(recorder=recorder)
         stack.push_async_callback(hosts.close)
-        prometheus = PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds)
+        prometheus = make_prometheus(settings)
         stack.push_async_callback(prometheus.close)
         alertmanager = make_alertmanager(settings.alertmanager)
         if alertmanager is not None:
@@ -217,6 +217,11 @@ def make_reasoner(llm: LlmSettings | None, ledger: Ledger | None = None, lore: L
     budget = Budget(BudgetLimits(**llm.budget.model_dump()), ledger)
     reasoner = FallbackReasoner(LlmReasoner(model, budget, lore), runbook, deadline_seconds=deadline)
     return UnknownOnly(reasoner, runbook) if llm.when == "unknown_only" else reasoner
+
+
+def make_prometheus(settings: Settings) -> PrometheusClient:
+    """A client of its own, with its own connections: close it."""
+    return PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds)
 
 
 def make_alertmanager(settings: AlertmanagerSettings | None) -> AlertmanagerClient | None:
