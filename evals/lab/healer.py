@@ -65,7 +65,8 @@ class Healer:
             "prometheus": {"url": stage.prometheus_url},
             "webhook": {"token_file": self.webhook_token_file.name},
             "operator": {"token_file": self.operator_token_file.name},
-            "healing": {**QUICK, **healing},
+            # Faults follow each other here: what one cost the healer in trust must not change what is done at the next.
+            "healing": {**QUICK, "demotes": False, **healing},
             "policies": "policies.json",
             "resources": [*stage.resources(), *map(dict, more_resources)],
         }

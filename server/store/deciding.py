@@ -178,6 +178,7 @@ def confirm(
     said = f"the cause was {cause}{repair}" + (f": {comment}" if comment else "")
     tell(connection, row.id, f"confirmed:{stamp(now)}", now, said, author=who.name)
     record(connection, who, "confirm", row.id, now, cause=cause, right=right, comment=comment)
+    past.said(connection, row.id, f"{who.name} confirmed: {said}")
     if right is False:
         ladder.found_wrong(connection, row, who, now)
     return said
@@ -229,7 +230,7 @@ def close(connection: Connection, incident_id: str, who: Who, comment: str, now:
         raise Conflict(f"#{row.number} is {row.phase}: cancel it first, or let it end")
     taking.end(connection, row.id, now)
     change(connection, row.id, phase="closed", updated_at=stamp(now))
-    past.closed(connection, row.id, comment)
+    past.said(connection, row.id, comment)
     connection.execute(leases.delete().where(leases.c.incident_id == row.id))
     tell(connection, row.id, "closed", now, f"closed{f': {comment}' if comment else ''}", author=who.name)
     record(connection, who, "close", row.id, now, comment=comment)

@@ -60,8 +60,10 @@ def reopened(connection: Connection, incident_id: str) -> None:
     connection.execute(update(past_heals).where(past_heals.c.incident_id == incident_id).values(reopened=1))
 
 
-def closed(connection: Connection, incident_id: str, comment: str) -> None:
-    """A human closed it, and may have said what it was."""
+def said(connection: Connection, incident_id: str, comment: str) -> None:
+    """What a human found it to be, as they closed it or confirmed its cause; the last one counts."""
+    if not comment:
+        return
     connection.execute(
         update(past_heals).where(past_heals.c.incident_id == incident_id).values(comment=comment[:REASON_CHARS])
     )

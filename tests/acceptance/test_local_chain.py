@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from evals.lab.faults import fault
 from evals.lab.healer import ROOT, Healer
@@ -23,6 +26,9 @@ from tests.acceptance.stages import ended, nodes, stage_up
 from tests.agents.openai_server import answer, serving
 
 pytestmark = pytest.mark.acceptance
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 
 ASK = ({"resource_kind": "Instance", "issue_type": "service_down", "auto_heal": False, "max_retries": 3},)
 
@@ -324,3 +330,30 @@ def test_doctor_finds_everything_in_order(world: World) -> None:
     world.serve()
     done = world.cli("doctor")
     assert done.returncode == exits.OK, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
+def test_a_human_signs_in_from_a_phone_approves_in_the_page_and_watches_it_heal(world: World) -> None:
+    world.serve(ASK)
+    fault("service_stopped").inject(world.stage, world.host)
+    asked = world.until(lambda record: record["phase"] == "waiting_approval")
+    link = re.search(r"http://[^\s]+/login\?token=[\w%-]+", world.healer.log(200))
+    assert link is not None, "the first start offers a way in"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark").new_page()
+        page.goto(link[0])
+        page.get_by_role("button", name="Sign in with the token").click()
+        page.wait_for_url("**/incidents")
+        page.goto(f"{world.healer.url}/incidents/{asked['number']}")
+        expect(page.locator("#decide")).to_contain_text("start shopd")
+        expect(page.locator("#decide")).to_contain_text("nothing runs, and it is escalated to a human")
+        page.get_by_role("button", name="Approve and run").click()
+        expect(page.locator("h1 + .badge")).to_have_text("mitigated", timeout=60_000)
+        expect(page.locator("#part-verification")).to_contain_text("pass")
+        browser.close()
+    record = world.healer.client().incident(str(asked["number"]))
+    assert (record["outcome"]["status"], record["approvals"][0]["by"]) == ("mitigated", "first-admin")
+    [decided] = [entry for entry in record["audit"] if entry["what"] == "approve"]
+    assert decided["detail"]["address"] == "127.0.0.1" and decided["detail"]["via"] == "one-time"
+    assert world.stage.healthy(world.host)
