@@ -33,7 +33,7 @@ def world(up: tuple[Stage, Healer]) -> Iterator[World]:
     stage, healer = up
     made = World(stage, healer)
     yield made
-    fault("service_killed").restore(stage, stage.hosts[0])
+    fault("service_stopped").restore(stage, stage.hosts[0])
     quiet(stage)
     if healer.running:
         wait_until(lambda: held(healer), 30, "every incident of the host has let go", every=0.2)
@@ -69,7 +69,7 @@ def ended_as(world: World, number: int) -> dict[str, Any]:
 
 def test_while_it_heals_the_alert_is_silenced_with_a_link_and_then_it_is_not(world: World) -> None:
     real = serve(world, silence=True, soak_seconds=6)
-    fault("service_killed").inject(world.stage, world.host)
+    fault("service_stopped").inject(world.stage, world.host)
     [silence] = seen(real, OURS, "active")
     record = ended_as(world, int(silence["comment"].rpartition("/")[2]))
     assert f"{world.healer.url}/incidents/{record['number']}" in silence["comment"]
@@ -84,7 +84,7 @@ def test_while_it_heals_the_alert_is_silenced_with_a_link_and_then_it_is_not(wor
 def test_what_somebody_has_silenced_waits_until_the_silence_is_gone(world: World) -> None:
     real = serve(world, silence=True)
     assert world.cli("pause", "--reason", "until alice has silenced it").returncode == exits.OK
-    fault("service_killed").inject(world.stage, world.host)
+    fault("service_stopped").inject(world.stage, world.host)
     paused = world.until(lambda item: "paused" in (item["wait_reason"] or ""))
     wait_until(lambda: "active" if real.silences(OURS) else None, 20, "what is held back rings", every=0.1)
     silence_id = real.silence({"resource_id": "inst-abc123"}, "alice", "maintenance")
