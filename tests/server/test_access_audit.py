@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,6 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.schema import CreateTable
 
 from server.store import Store
-from server.store.append_only import keep_append_only
 from server.store.schema import audit, metadata
 from tests.server.world import World
 
@@ -69,32 +70,27 @@ async def test_a_database_made_before_is_guarded_once_it_is_opened(tmp_path: Pat
 
 
 @pytest.fixture
-def postgresql(tmp_path: Path) -> Iterator[str]:
-    """A server of our own on a socket in a folder of its own."""
+def postgresql() -> Iterator[str]:
+    """A server of our own on a socket in a folder of its own, which its user owns: PostgreSQL does not run as root."""
     if PG_CTL is None:
         pytest.skip("PostgreSQL is missing: sudo apt-get install -y postgresql")
-    folder = Path(tmp_path)
-    as_user = [shutil.which("runuser") or "runuser", "-u", "postgres", "--"] if folder.owner() == "root" else []
-    if as_user:
-        for place in (folder, *folder.parents):
-            if place.stat().st_uid == 0 and not place.stat().st_mode & 0o001:
-                place.chmod(place.stat().st_mode | 0o011)
-        (folder / "pg").mkdir()
-        shutil.chown(folder / "pg", "postgres")
-    else:
-        (folder / "pg").mkdir()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        as_user: list[str] = []
+        if os.geteuid() == 0:
+            as_user = ["runuser", "-u", "postgres", "--"]
+            shutil.chown(folder, "postgres")
 
-    def run(*command: str) -> None:
-        subprocess.run([*as_user, str(PG_CTL), *command], check=True, capture_output=True, timeout=120, cwd="/")
+        def run(*command: str) -> None:
+            subprocess.run([*as_user, str(PG_CTL), *command], check=True, capture_output=True, timeout=120, cwd="/")
 
-    data = folder / "pg" / "data"
-    run("initdb", "-D", str(data), "-o", "-A trust -U postgres -N")
-    options = f"-k {folder / 'pg'} -c listen_addresses='' -c fsync=off"
-    run("start", "-w", "-D", str(data), "-l", str(folder / "pg" / "log"), "-o", options)
-    try:
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder / 'pg'}"
-    finally:
-        run("stop", "-D", str(data), "-m", "immediate")
+        run("initdb", "-D", str(folder / "data"), "-o", "-A trust -U postgres -N")
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        run("start", "-w", "-D", str(folder / "data"), "-l", str(folder / "log"), "-o", options)
+        try:
+            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        finally:
+            run("stop", "-D", str(folder / "data"), "-m", "immediate")
 
 
 def test_postgresql_refuses_it_too(postgresql: str) -> None:
@@ -108,4 +104,3 @@ def test_postgresql_refuses_it_too(postgresql: str) -> None:
         with pytest.raises(DatabaseError, match="append-only"), engine.begin() as connection:
             connection.execute(statement)
     engine.dispose()
-    assert callable(keep_append_only)
