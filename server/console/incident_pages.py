@@ -15,7 +15,7 @@ from server.access.actor import Actor, needs
 from server.changes import Changes
 from server.console.forms import read_form
 from server.console.live import Streams, marks
-from server.console.page_route import back_to, error_page
+from server.console.page_route import back_to, error_page, said_of
 from server.console.rendering import HEADERS, html, render
 from server.console.views import incident as view
 from server.console.views.editing import InvalidForm, step_forms, steps_of
@@ -37,7 +37,7 @@ def incident_pages(router: APIRouter, services: Services, changes: Changes, verb
     @router.get("/incidents/{number}")
     async def incident(request: Request, number: str, actor: Viewer) -> Response:
         record = await verbs.record_of(number)
-        return _page(services, request, record, flash=request.query_params.get("said", ""))
+        return _page(services, request, record, flash=said_of(request))
 
     @router.get("/incidents/{number}/live")
     async def live(request: Request, number: str, actor: Viewer) -> Response:

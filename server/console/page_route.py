@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from server.console.rendering import render
+from server.console.rendering import SAID, render
 from server.errors import ApiError
 from server.settings_errors import path_text
 
@@ -51,8 +51,19 @@ def error_page(request: Request, status: int, problem: dict[str, Any]) -> Respon
 
 
 def back_to(path: str, said: str = "") -> RedirectResponse:
-    """Back to a page by GET, so that a reload repeats nothing; `said` is shown there."""
-    return RedirectResponse(f"{path}?said={quote(said[:400])}" if said else path, 303)
+    """Back to a page by GET, so that a reload repeats nothing; `said` is shown there once.
+
+    By a cookie, not in the address: a link that somebody sends must not say that something was approved.
+    """
+    response = RedirectResponse(path, 303)
+    if said:
+        response.set_cookie(SAID, quote(said[:400]), max_age=60, path=path, httponly=True, samesite="strict")
+    return response
+
+
+def said_of(request: Request) -> str:
+    """What the last form's answer was to say on this page."""
+    return unquote(request.cookies.get(SAID, ""))
 
 
 def _origin(request: Request) -> str:

@@ -13,7 +13,7 @@ from server.access.actor import Actor, needs
 from server.changes import Changes
 from server.console.forms import read_form
 from server.console.incident_pages import incident_pages
-from server.console.page_route import PageRoute, back_to
+from server.console.page_route import PageRoute, back_to, said_of
 from server.console.rendering import render
 from server.errors import ApiError
 from server.incidents_api import STATUSES
@@ -62,7 +62,7 @@ def console_routes(services: Services, changes: Changes) -> APIRouter:
 
     @router.get("/fleet")
     async def fleet(request: Request, actor: Viewer) -> Response:
-        return await _fleet_page(services, request, flash=request.query_params.get("said", ""))
+        return await _fleet_page(services, request, flash=said_of(request))
 
     @router.post("/fleet/pause")
     async def pause(request: Request, actor: Approver) -> Response:
@@ -85,7 +85,7 @@ def console_routes(services: Services, changes: Changes) -> APIRouter:
 
     @router.get("/policies")
     async def policies(request: Request, actor: Viewer) -> Response:
-        return await _policies_page(services, request, flash=request.query_params.get("said", ""))
+        return await _policies_page(services, request, flash=said_of(request))
 
     @router.post("/policies/promote")
     async def promote(request: Request, actor: Admin) -> Response:

@@ -14,6 +14,8 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader
 from server.console.views import incident as incident_view
 from server.console.views.text import clock, line, shown, utc, words
 
+SAID = "selfheal_said"
+"""The cookie that carries one sentence from a form's answer to the page it leads back to."""
 STATIC = Path(__file__).parent / "static"
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -69,4 +71,7 @@ def html(request: Request, template: str, **context: Any) -> str:
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
     """The page, with the headers every page has."""
-    return HTMLResponse(html(request, template, **context), status, headers=HEADERS)
+    response = HTMLResponse(html(request, template, **context), status, headers=HEADERS)
+    if context.get("flash"):
+        response.delete_cookie(SAID, path=request.url.path)
+    return response

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from sqlalchemy import insert
 
 from agents.legs import Finished
-from graph.records import Outcome
+from graph.records import Evidence, Outcome, utc_now
 from server.store.schema import alerts, incidents
 from tests.console import scenes
 from tests.server.live import LiveServer
@@ -241,6 +241,63 @@ def test_a_citation_leads_to_its_evidence(browser: Browser, live: LiveServer) ->
         page.locator("#E2").get_by_text("How it was asked").click()
         page.get_by_role("link", name="The whole answer").click()
         expect(page.locator("pre.raw")).to_contain_text("exited on signal 9")
+
+
+def test_enter_in_a_comment_decides_nothing(browser: Browser, live: LiveServer) -> None:
+    live.do(scenes.waiting(live.services))
+    with looking(browser, live) as page:
+        page.goto("/incidents/1")
+        page.get_by_placeholder("recorded; a rejection's").press_sequentially("no: the sale is on\n")
+        page.goto("/incidents/1/edit")
+        page.locator("[name=param_0_patience]").fill("9")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/incidents/1/edit")
+        expect(page.locator("[name=param_0_patience]")).to_have_value("9")
+    assert record_of(live)["phase"] == "waiting_approval"
+
+
+def test_the_place_in_a_list_and_what_was_unfolded_outlive_news(browser: Browser, live: LiveServer) -> None:
+    incident_id = live.do(scenes.mitigated(live.services))
+    live.do(scenes.waiting(live.services))
+    with looking(browser, live) as page:
+        page.goto("/incidents")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.locator(".incidents").evaluate("list => list.dataset.old = 'yes'")
+        expect(page.locator(".incidents:not([data-old])")).to_be_visible()
+        expect(page.locator("#incident-1")).to_be_focused()
+        page.goto("/incidents/1")
+        page.locator("#E2-asked > summary").click()
+        more = Evidence(id="E4", source="disk", asked="df", observed_at=utc_now(), text="half full")
+        known = tuple(Evidence.model_validate(item) for item in record_of(live)["evidence"])
+        live.do(scenes.tell(live.services, incident_id, "gather_context", "asked 1 source", evidence=(*known, more)))
+        expect(page.locator("#E4")).to_contain_text("half full")
+        expect(page.locator("#E2-asked")).to_have_attribute("open", "")
+
+
+def test_a_page_that_no_longer_follows_says_so(browser: Browser, live: LiveServer) -> None:
+    incident_id = live.do(scenes.waiting(live.services))
+    with looking(browser, live) as page:
+        page.goto("/incidents/1")
+        expect(page.locator("#stale")).to_be_hidden()
+        live.do(scenes.tell(live.services, incident_id, "gate", "it follows"))
+        expect(page.locator(".timeline")).to_contain_text("it follows")
+        page.evaluate("htmx.trigger(document.querySelector('[sse-connect]'), 'htmx:sseError')")
+        expect(page.locator("#stale")).to_contain_text("Not live", timeout=15_000)
+        page.evaluate("htmx.trigger(document.querySelector('[sse-connect]'), 'htmx:sseOpen')")
+        expect(page.locator("#stale")).to_be_hidden()
+
+
+def test_no_link_can_make_a_page_say_that_something_was_done(browser: Browser, live: LiveServer) -> None:
+    live.do(scenes.waiting(live.services))
+    with looking(browser, live) as page:
+        page.goto("/incidents/1?said=healed+and+verified")
+        expect(page.locator("#decide")).to_be_visible()
+        assert "healed and verified" not in page.content()
+        page.get_by_role("button", name="Approve and run").click()
+        expect(page.locator(".notice.good")).to_contain_text("approved")
+        page.reload()
+        expect(page.locator(".notice.good")).to_have_count(0)
 
 
 def overflow(page: Page) -> int:

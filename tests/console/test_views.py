@@ -122,3 +122,13 @@ def test_only_parts_that_changed_have_another_mark() -> None:
     before, after = marks({"a": "1", "b": "2"}), marks({"a": "1", "b": "3"})
     assert before[0] == after[0] and before[1] != after[1]
     assert event("a", "x\ny", "m") == b"event: a\nid: m\ndata: x\ndata: y\n\n"
+
+
+def test_the_end_is_told_once_and_what_came_before_a_takeover_is_not_forgotten() -> None:
+    outcome = {"status": "mitigated", "reason": "all pass", "times": {}}
+    healed = {"outcome": outcome, "verification": {"status": "healthy", "reason": "all pass"}}
+    assert view.headline(healed)["now"] == ""
+    assert view.headline({"outcome": outcome})["now"] == "mitigated: all pass"
+    taken = {"by": "bob", "until": "2026-01-01T02:30:00+00:00", "comment": "mine"}
+    now = view.headline({"outcome": {**outcome, "status": "escalated"}, "taken_over": taken})["now"]
+    assert now == "bob has it until 02:30 UTC; nothing of ours acts on it: mine (before that: escalated: all pass)"

@@ -3,7 +3,7 @@
 
 // "3 min ago" beside absolute times, kept true.
 function tellAges() {
-  for (const time of document.querySelectorAll("time[data-relative]")) {
+  for (const time of document.querySelectorAll("time[data-relative], time[data-beside]")) {
     const at = new Date(time.dateTime);
     const seconds = (Date.now() - at.getTime()) / 1000;
     const size = Math.abs(seconds);
@@ -11,13 +11,56 @@ function tellAges() {
       size < 60 ? `${Math.round(size)} s` :
       size < 7200 ? `${Math.round(size / 60)} min` :
       size < 172800 ? `${Math.round(size / 3600)} h` : `${Math.round(size / 86400)} d`;
-    const text = seconds >= 0 ? `${told} ago` : `in ${told}`;
+    const said = seconds >= 0 ? `${told} ago` : `in ${told}`;
+    const text = "beside" in time.dataset ? ` (${said})` : said;
     if (time.textContent !== text) time.textContent = text;
   }
 }
 tellAges();
 setInterval(tellAges, 1000);
 document.addEventListener("htmx:afterSettle", tellAges);
+
+// The tab's title says where the incident is, as the page does.
+document.addEventListener("htmx:afterSettle", () => {
+  const titled = document.querySelector("[data-title]");
+  if (titled) document.title = titled.dataset.title;
+});
+
+// What was unfolded or folded stays so when news replaces it.
+const folds = new Map();
+document.addEventListener("toggle", (event) => {
+  if (event.target.id) folds.set(event.target.id, event.target.open);
+}, true);
+document.addEventListener("htmx:afterSwap", keepFolds);
+document.addEventListener("htmx:sseMessage", keepFolds);
+function keepFolds() {
+  for (const [id, open] of folds) {
+    const fold = document.getElementById(id);
+    if (fold && fold.open !== open) fold.open = open;
+  }
+}
+
+// Nobody decides by a page that has quietly stopped following: say so, and since when. A reconnect takes a moment.
+let lost = null;
+function stale() {
+  if (lost !== null) return;
+  const since = new Date().toISOString().slice(11, 19);
+  lost = setTimeout(() => {
+    const told = document.getElementById("stale");
+    told.textContent = `Not live: the server was last heard at ${since} UTC. Trying again; reload to see what is so now.`;
+    told.hidden = false;
+  }, 5000);
+}
+function fresh() {
+  clearTimeout(lost);
+  lost = null;
+  document.getElementById("stale").hidden = true;
+}
+for (const name of ["htmx:sseError", "htmx:sendError", "htmx:responseError"]) document.addEventListener(name, stale);
+document.addEventListener("htmx:sseOpen", fresh);
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && event.target.id === "list") fresh();
+});
 
 // Steps are moved by buttons; the numbers that count without them follow.
 document.addEventListener("click", (event) => {

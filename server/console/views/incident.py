@@ -148,12 +148,19 @@ def _now(record: Record) -> str:
     if taken := record.get("taken_over"):
         until = moment(taken["until"])
         why = f": {taken['comment']}" if taken["comment"] else ""
-        return line(f"{taken['by']} has it until {until:%H:%M} UTC; nothing of ours acts on it{why}", 400)
+        before = f" (before that: {_ended(outcome)})" if outcome else ""
+        return line(f"{taken['by']} has it until {until:%H:%M} UTC; nothing of ours acts on it{why}{before}", 600)
     if outcome:
-        return line(f"{outcome['status'].replace('_', ' ')}: {outcome['reason']}", 400)
+        if outcome["reason"] == (record.get("verification") or {}).get("reason"):
+            return ""  # whether it holds has said so already
+        return line(_ended(outcome), 400)
     if record.get("wait_reason"):
         return line(record["wait_reason"], 400)
     return {"queued": "waiting for a free worker", "running": "at work"}.get(str(record.get("phase")), "")
+
+
+def _ended(outcome: Record) -> str:
+    return f"{outcome['status'].replace('_', ' ')}: {outcome['reason']}"
 
 
 def _took(record: Record) -> str:
