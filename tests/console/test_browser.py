@@ -264,7 +264,7 @@ def test_the_place_in_a_list_and_what_was_unfolded_outlive_news(browser: Browser
         page.keyboard.press("j")
         page.keyboard.press("j")
         page.locator(".incidents").evaluate("list => list.dataset.old = 'yes'")
-        expect(page.locator(".incidents:not([data-old])")).to_be_visible()
+        expect(page.locator(".incidents:not([data-old])")).to_be_visible(timeout=15_000)
         expect(page.locator("#incident-1")).to_be_focused()
         page.goto("/incidents/1")
         page.locator("#E2-asked > summary").click()
