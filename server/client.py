@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -86,6 +86,11 @@ class ServerClient:
 
     def decide(self, reference: str, decision: Mapping[str, Any]) -> dict[str, Any]:
         return self._call("POST", f"/api/incidents/{quote(reference, safe='')}/decision", json=dict(decision))
+
+    def preview(self, reference: str, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What an edit of the waiting plan would run, exactly."""
+        path = f"/api/incidents/{quote(reference, safe='')}/preview"
+        return self._call("POST", path, json={"steps": [dict(step) for step in steps]})
 
     def ask(self, reference: str, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """`cancel`, `take-over`, `retry`, `close` or `confirm` an incident."""

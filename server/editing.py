@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from graph.ports import InvalidStep, PermanentError, PlanRequest, TemporaryError
 from graph.records import Plan, PlanStep, utc_now
+from graph.rules.asking import RISK_IN_WORDS, undoing
 from server.editable import choices, plan_request, step_models
 from server.errors import ApiError, unavailable
 from server.services import Runtime, Services
@@ -34,6 +35,24 @@ async def edited_plan(
     completed = [await _completed(request, runtime, index, step) for index, step in enumerate(steps)]
     summary = f"{waiting.summary} (edited by {by})"
     return Plan(steps=tuple(completed), summary=summary, author=by, attempt=waiting.attempt, planned_at=utc_now())
+
+
+async def previewed(services: Services, incident_id: str, steps: Sequence[PlanStep], by: str) -> dict[str, Any]:
+    """What an edit would run: its steps rendered exactly, what they reach and what undoes them. Raises ApiError."""
+    plan = await edited_plan(services, incident_id, steps, "edit", by)
+    if plan is None:
+        raise ApiError(409, "no plan waits for approval", remedy="read the incident again: its phase says what it is")
+    request, runtime = await _request(services, incident_id)
+    resource = request.incident.resource
+    assert resource is not None, "only a declared resource is planned for"
+    return {
+        "plan_fingerprint": plan.plan_fingerprint,
+        "steps": [step.model_dump(mode="json") for step in plan.steps],
+        "risk": plan.risk,
+        "risk_means": RISK_IN_WORDS[plan.risk],
+        "blast_radius": sorted({key for step in plan.steps for key in runtime.actions.touches(resource, step)}),
+        "undo": undoing(plan.steps),
+    }
 
 
 async def editable_plan(services: Services, incident_id: str) -> dict[str, Any]:

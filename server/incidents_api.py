@@ -128,6 +128,10 @@ def _decisions(router: APIRouter, verbs: Verbs) -> None:
     async def editable(reference: str) -> dict[str, Any]:
         return await verbs.editable(reference)
 
+    @router.post("/{reference}/preview", summary="What an edit would run, exactly; nothing is decided")
+    async def preview(reference: str, body: EditedPlan, actor: Approver) -> dict[str, Any]:
+        return await verbs.preview(reference, actor.who(), body.steps)
+
     @router.post("/{reference}/take-over", summary="The healer stands back; the resource is yours for a time")
     async def take_over(reference: str, actor: Approver, body: TakeOver | None = None) -> dict[str, Any]:
         asked = body or TakeOver()

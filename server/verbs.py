@@ -14,7 +14,7 @@ from typing import Any
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE
 from graph.records import AfterRejection, PlanStep
 from graph.rules.scopes import ALL
-from server.editing import editable_plan, edited_plan
+from server.editing import editable_plan, edited_plan, previewed
 from server.errors import ApiError, not_found
 from server.scoping import unknown_scope
 from server.services import Services
@@ -98,6 +98,10 @@ class Verbs:
     async def editable(self, reference: str) -> dict[str, Any]:
         """What may be made of the plan that waits: its steps, the actions there are with params, other remedies."""
         return await editable_plan(self._services, await self.id_of(reference))
+
+    async def preview(self, reference: str, who: Who, steps: Sequence[PlanStep]) -> dict[str, Any]:
+        """What an edit of the waiting plan would run, exactly, and its fingerprint; nothing is decided."""
+        return await previewed(self._services, await self.id_of(reference), steps, who.name)
 
     async def take_over(self, reference: str, who: Who, minutes: float = 60, comment: str = "") -> dict[str, Any]:
         """The healer stands back for so long, and the resource stays with who asked."""

@@ -50,7 +50,7 @@ def approve(
     with client_of(settings_of(context, config), server) as client:
         asked = _asked(client, reference, plan)
         if asked["plan"]["steps"]:
-            _confirm(asked, {"steps": edited} if edited else asked["plan"], yes)
+            _confirm(asked, client.preview(reference, edited) if edited else asked["plan"], yes)
         body: dict[str, Any] = {"decision": "edit" if edited else "approve", "comment": comment, "by": whoami(by)}
         if edited:
             body["plan"] = {"steps": edited}

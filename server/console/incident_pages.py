@@ -195,8 +195,12 @@ async def _edited(
             return await _edit_page(verbs, request, number, steps=[*steps, *added], typed=form)
         if not steps:
             raise InvalidForm("no step is left: to run nothing, reject the plan")
+        if form.get("go") == "again":
+            return await _edit_page(verbs, request, number, steps=steps, typed=form)
         asked = [PlanStep(action=str(step["action"]), params=dict(step["params"])) for step in steps]
         comment = form.get("comment", "")
+        if form.get("go") == "check":
+            return await _preview_page(verbs, request, number, actor, asked, form)
         await verbs.decide(number, actor.who(), "edit", form.get("plan_fingerprint", ""), asked, comment)
     except (InvalidForm, KeyError, TypeError, ValueError) as error:
         problem = {"error": str(error), "remedy": "correct it and send it again"}
@@ -206,3 +210,20 @@ async def _edited(
             return await _edit_page(verbs, request, number, 422, _problem(error), steps, form)
         return error_page(request, error.status_code, error.body)
     return back_to(f"/incidents/{number}", SAID["edit"])
+
+
+async def _preview_page(
+    verbs: Verbs, request: Request, number: str, actor: Actor, steps: Sequence[PlanStep], form: dict[str, str]
+) -> Response:
+    """The exact commands of an edit, before it is approved."""
+    preview = await verbs.preview(number, actor.who(), steps)
+    wanted = [{"action": step["action"], "params": step["params"]} for step in preview["steps"]]
+    return render(
+        request,
+        "preview.html",
+        record=await verbs.record_of(number),
+        preview=preview,
+        asked_fingerprint=form.get("plan_fingerprint", ""),
+        steps_json=json.dumps(wanted),
+        comment=form.get("comment", ""),
+    )

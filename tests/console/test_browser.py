@@ -101,6 +101,8 @@ def test_a_plan_is_edited_to_another_unit_with_a_step_more_and_in_another_order(
         page.locator("[name=param_1_unit]").select_option("web")
         page.get_by_role("button", name="Earlier: replace").click()
         page.get_by_label("Comment").fill("the database first")
+        page.get_by_role("button", name="Show what would run").click()
+        expect(page.locator(".command").first).to_have_text("replace(patience=5, unit=web)")
         page.get_by_role("button", name="Approve and run as edited").click()
         expect(page.get_by_role("status")).to_contain_text("approved as edited")
     approval = record_of(live)["approvals"][0]
@@ -175,6 +177,8 @@ def test_without_scripts_everything_can_be_read_and_decided(browser: Browser, li
         page.get_by_role("link", name="Edit…").click()
         page.locator("[name=param_0_patience]").fill("9")
         expect(page.locator("[name=order_0]")).to_be_visible()
+        page.get_by_role("button", name="Show what would run").click()
+        expect(page.locator(".command")).to_have_text("restart(patience=9, unit=web)")
         page.get_by_role("button", name="Approve and run as edited").click()
         expect(page.get_by_role("status")).to_contain_text("approved as edited")
 

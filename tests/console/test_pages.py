@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -37,6 +38,10 @@ async def page(client: httpx.AsyncClient, path: str, status: int = 200) -> str:
     assert answer.headers["content-type"].startswith("text/html")
     assert "script-src 'self'" in answer.headers["content-security-policy"]
     return answer.text
+
+
+def record_is_open(record: dict[str, Any] | None) -> bool:
+    return record is not None and record["phase"] == "waiting_approval"
 
 
 async def decide(client: httpx.AsyncClient, **fields: str) -> httpx.Response:
@@ -109,6 +114,9 @@ async def test_steps_are_edited_within_what_is_known_of_the_resource(console: Co
     assert unknown.status_code == 422 and "sshd" not in str(await services.store.waiting_plan("1"))
     added = await client.post("/incidents/1/edit", data=fields | fingerprint | {"go": "add", "add": "replace"})
     assert added.status_code == 200 and 'name="action_1" value="replace"' in added.text
+    checked = await client.post("/incidents/1/edit", data=fields | fingerprint | {"go": "check"})
+    assert checked.status_code == 200 and "restart(" in checked.text and "nothing undoes restart" in checked.text
+    assert record_is_open(await services.store.incident("1")), "looking decides nothing"
     assert (await client.post("/incidents/1/edit", data=fields | fingerprint)).status_code == 303
     record = await services.store.incident("1")
     assert record is not None

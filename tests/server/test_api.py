@@ -372,6 +372,17 @@ async def test_what_may_be_made_of_a_waiting_plan_is_told_with_types(server: Ser
     assert told["steps"][0]["action"] == "restart" and told["actions"][0]["params"]["type"] == "object"
 
 
+async def test_what_an_edit_would_run_is_shown_exactly_before_it_is_decided(server: Server) -> None:
+    incident_id = await server.waiting()
+    steps = [{"action": "restart", "params": {"unit": "db"}}]
+    told = (await server.http.post("/api/incidents/1/preview", json={"steps": steps})).json()
+    assert told["steps"][0]["rendered"] == "restart(unit=db)" and told["risk"] == "disruptive"
+    assert (await server.record(incident_id))["phase"] == "waiting_approval"
+    answer = await server.decide(incident_id, decision="edit", plan={"steps": steps})
+    assert answer.json()["plan_fingerprint"] == told["plan_fingerprint"]
+    assert (await server.http.post("/api/incidents/1/preview", json={"steps": steps})).status_code == 409
+
+
 async def test_a_rejection_may_want_another_plan(server: Server) -> None:
     incident_id = await server.waiting()
     answer = await server.decide(incident_id, decision="reject", comment="not a restart", then="replan")
