@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ import yaml
 
 from agents import known_kinds
 from evals.lab.monitoring import find_binary, has_binary
+from server import exits
+from server.cli import run
 from server.notify_targets import make_directory
 from server.policies import parse_policies
 from server.runbooks.shelf import Shelf
@@ -40,13 +41,9 @@ def test_every_make_target_named_exists(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("selfheal ")])
-def test_every_selfheal_command_named_is_understood(command: str, tmp_path: Path) -> None:
-    words = re.findall(r'"[^"]*"|\S+', command)[1:]
-    shown = subprocess.run(
-        [sys.executable, "-m", "server.cli", *[word.strip('"') for word in words], "--help"],
-        capture_output=True, text=True, timeout=60, cwd=ROOT,
-    )  # fmt: skip
-    assert shown.returncode == 0, shown.stderr
+def test_every_selfheal_command_named_is_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command)[1:]]
+    assert run([*words, "--help"]) == exits.OK, capsys.readouterr().err
 
 
 def test_every_other_command_is_one_a_test_runs() -> None:
