@@ -31,7 +31,8 @@ CONFIG_VARIABLE = "SELFHEAL_CONFIG"
 DEFAULT_CONFIG = "selfheal.yaml"
 PREFIX = "SELFHEAL_"
 MEBIBYTE = 1024 * 1024
-OWN_VARIABLES = frozenset({CONFIG_VARIABLE, "SELFHEAL_SERVER", "SELFHEAL_STUDIO_EXECUTE"})
+TOKEN_VARIABLE = "SELFHEAL_TOKEN"
+OWN_VARIABLES = frozenset({CONFIG_VARIABLE, TOKEN_VARIABLE, "SELFHEAL_SERVER", "SELFHEAL_STUDIO_EXECUTE"})
 """Variables of ours that are no settings."""
 
 
@@ -220,6 +221,11 @@ def load(path: str | Path | None = None) -> Settings:
     except SettingsError as error:
         raise ConfigError("environment", [f"{error}: give the value as JSON"]) from error
     return _resolved(settings, file.parent)
+
+
+def personal_token() -> str | None:
+    """A token of one's own for the command line, instead of the operator's file; None where there is none."""
+    return os.environ.get(TOKEN_VARIABLE) or None
 
 
 def unknown_variables() -> list[str]:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from server.auth import read_token
 from server.client import ServerClient
-from server.settings import CONFIG_VARIABLE, Settings, load
+from server.settings import CONFIG_VARIABLE, Settings, load, personal_token
 
 ConfigOption = Annotated[
     Path | None,
@@ -62,12 +62,14 @@ def settings_of(context: typer.Context, config: Path | None) -> Settings:
 
 
 def client_of(settings: Settings, server: str | None) -> ServerClient:
-    """A client with the operator's token. Raises ConfigError where there is none."""
-    return ServerClient(server or settings.server_url, read_token(settings.operator.token_file))
+    """A client with one's own token, else the operator's. Raises ConfigError where there is neither."""
+    token = personal_token() or read_token(settings.operator.token_file)
+    return ServerClient(server or settings.server_url, token)
 
 
-def whoami(by: str | None) -> str:
-    if by:
+def whoami(by: str | None) -> str | None:
+    """Who is to be recorded; None with a token of one's own, which says who it is."""
+    if by or personal_token():
         return by
     try:
         user = getpass.getuser()

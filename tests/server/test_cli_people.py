@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from server import exits
 from server.cli import run
 from tests.server.live import LiveServer
+from tests.server.people import APPROVER, VIEWER, with_people
 from tests.server.test_cli import asked, record_of, selfheal
 from tests.server.web import end_leg, finished
 
@@ -81,3 +83,20 @@ def test_the_audit_log_says_who_did_what_from_where(live: LiveServer, capsys: py
 
 def test_without_a_server_the_verbs_name_the_remedy(capsys: pytest.CaptureFixture[str], live: LiveServer) -> None:
     assert run(["take-over", "1", "--server", "http://127.0.0.1:9", "--config", str(live.config)]) == exits.ERROR
+
+
+def test_who_brings_a_token_of_their_own_is_recorded_by_it_and_may_what_their_role_allows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = LiveServer(tmp_path, with_people(tmp_path))
+    server.up()
+    try:
+        monkeypatch.setenv("SELFHEAL_TOKEN", VIEWER)
+        assert selfheal(server, "pause", "--reason", "x") == exits.REFUSED
+        assert "this needs approver" in capsys.readouterr().err
+        monkeypatch.setenv("SELFHEAL_TOKEN", APPROVER)
+        assert selfheal(server, "pause", "--reason", "x") == exits.OK
+        assert [item["by"] for item in server.do(server.services.store.pauses())] == ["ann"]
+        assert selfheal(server, "pause", "--by", "bob") == exits.REFUSED
+    finally:
+        server.down()
