@@ -244,8 +244,11 @@ def test_eight_hung_hosts_do_not_keep_the_ninth_from_being_healed(world: World) 
         assert record["outcome"]["status"] == "escalated"
         assert record["diagnosis"]["suspected_cause"] == "host_unreachable"
         assert record["actions"] == []
-    # counted from each one's own alert: a hung host must wait out its deadlines, and the ninth must not wait with it
-    assert took(ninth, "first_action") < max(took(record, "diagnosed") for record in lost)
+    # Whatever of the ninth's had waited behind the hung ones would have been given up, and be told as failed.
+    assert [item["source"] for item in ninth["evidence"] if item["status"] == "failed"] == []
+    # From each one's own alert: a hung host waits out its deadlines; the ninth's own questions take half of that on a calm
+    # machine, and all of it where nine heals share a core.
+    assert took(ninth, "first_action") < 2 * max(took(record, "diagnosed") for record in lost)
 
 
 def took(record: dict[str, Any], until: str) -> timedelta:
