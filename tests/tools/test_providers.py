@@ -99,9 +99,10 @@ def error_body(code: str, message: str) -> str:
     )
 
 
-async def rebooting(answer: Answer) -> tuple[ProviderError, int]:
-    """What a reboot comes to at an endpoint that answers so, and how often it was asked."""
-    provider = Ec2Provider(connect_seconds=0.5, read_seconds=0.5)
+async def rebooting(answer: Answer, read_seconds: float = 20.0, connect_seconds: float = 20.0) -> tuple[ProviderError, int]:
+    """What a reboot comes to at an endpoint that answers so, and how often it was asked. Patient, as a first client
+    takes a second of the processor to make, and a busy machine has none to spare."""
+    provider = Ec2Provider(connect_seconds=connect_seconds, read_seconds=read_seconds)
     with faulty_server(answer) as server, pytest.raises(ProviderError) as caught:
         await provider.soft_reboot(machine(server.url))
     await provider.close()
@@ -146,7 +147,7 @@ async def test_a_write_may_be_taken_after_it_was_turned_away() -> None:
                 handler
             )
 
-    provider = Ec2Provider(read_seconds=2.0, throttle_pauses=(0.01, 0.01))
+    provider = Ec2Provider(read_seconds=20.0, throttle_pauses=(0.01, 0.01))
     with faulty_server(answer) as server:
         assert "took the request" in await provider.soft_reboot(machine(server.url))
         assert len(server.asked) == 3
@@ -189,14 +190,14 @@ async def test_what_cannot_be_put_on_record_is_not_sent() -> None:
 
 async def test_a_write_that_is_not_answered_may_have_begun() -> None:
     released = threading.Event()
-    error, asked = await rebooting(hanging(released))
+    error, asked = await rebooting(hanging(released), read_seconds=0.5)
     released.set()
     assert (error.temporary, error.sent, asked) == (True, True, 1)
 
 
 async def test_a_write_whose_answer_drips_may_have_begun() -> None:
     released = threading.Event()
-    error, asked = await rebooting(dripping(released))
+    error, asked = await rebooting(dripping(released), read_seconds=0.5, connect_seconds=3.0)
     released.set()
     assert (error.temporary, error.sent, asked) == (True, True, 1)
 
