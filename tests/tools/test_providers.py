@@ -99,7 +99,9 @@ def error_body(code: str, message: str) -> str:
     )
 
 
-async def rebooting(answer: Answer, read_seconds: float = 20.0, connect_seconds: float = 20.0) -> tuple[ProviderError, int]:
+async def rebooting(
+    answer: Answer, read_seconds: float = 20.0, connect_seconds: float = 20.0
+) -> tuple[ProviderError, int]:
     """What a reboot comes to at an endpoint that answers so, and how often it was asked. Patient, as a first client
     takes a second of the processor to make, and a busy machine has none to spare."""
     provider = Ec2Provider(connect_seconds=connect_seconds, read_seconds=read_seconds)
