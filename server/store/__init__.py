@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -66,10 +65,6 @@ __all__ = [
     "Who",
 ]
 
-log = logging.getLogger("selfheal.store")
-
-Listener = Callable[[str], None]
-
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -83,7 +78,6 @@ class Store(People, Outgoing):
     ) -> None:
         super().__init__(database, now, rules or FleetRules())
         self.signing_in = SigningIn(database, now)
-        self._listeners: list[Listener] = []
         self.plots = Plots(database, now)
         self.silences = Silences(database, now, self._changed)
 
@@ -94,17 +88,6 @@ class Store(People, Outgoing):
 
     async def close(self) -> None:
         await self._db.close()
-
-    def listen(self, listener: Listener) -> None:
-        """Call this with an incident's id after anything about it was committed."""
-        self._listeners.append(listener)
-
-    def _changed(self, incident_id: str | None) -> None:
-        for listener in self._listeners:
-            try:
-                listener(incident_id or "")
-            except Exception:  # a listener is a convenience: it must not undo what is committed
-                log.exception("a listener of the store failed")
 
     # -- alerts -----------------------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ from server.store.auditing import record
 from server.store.deciding import Conflict, NotFound
 from server.store.deliveries import EVERYBODY, Telling, deliver, digest, digests_due, forget, over, told_before
 from server.store.rows import add, incident_row, iso, moment, stamp, tell
-from server.store.schema import acknowledgements, calls, incidents
+from server.store.schema import incidents
+from server.store.telling_tables import acknowledgements, calls
 from server.store.who import Who
 
 CALLED_PHASES = ("escalated", "waiting_approval")

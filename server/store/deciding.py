@@ -11,8 +11,9 @@ from graph.records import AfterRejection, Approval, Plan
 from server.store import ladder, past, taking
 from server.store.attempts import all_attempts
 from server.store.auditing import record
+from server.store.people_tables import confirmations
 from server.store.rows import add, change, incident_row, iso, moment, stamp, tell
-from server.store.schema import StoreError, approvals, confirmations, incidents, journal, leases, timeline
+from server.store.schema import StoreError, approvals, incidents, journal, leases, timeline
 from server.store.who import Who
 
 ENDED = ("escalated", "declined", "taken_over")

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from graph.rules.notifying import Link, Listener, folded_until, room
 from server.store.rows import add, iso, moment, stamp
-from server.store.schema import approvals, calls, incidents, notifications
+from server.store.schema import approvals, incidents
+from server.store.telling_tables import calls, notifications
 
 DIGEST = "digest"
 WAITS = ("escalated", "waiting_approval")

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from server.store.past import catch_up
-from server.store.schema import StoreError, prepare, sqlite_pragmas
+from server.store.preparing import prepare
+from server.store.schema import StoreError, sqlite_pragmas
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]

@@ -14,8 +14,9 @@ from graph.records import Resource
 from graph.rules.freezing import FreezeWindow, frozen
 from graph.rules.scopes import ALL, covers
 from server.store import auditing, ladder
+from server.store.people_tables import pauses
 from server.store.rows import iso, moment, stamp, upsert
-from server.store.schema import incidents, journal, leases, pauses
+from server.store.schema import incidents, journal, leases
 from server.store.who import Who
 
 HOUR_SECONDS = 3600.0

@@ -13,8 +13,9 @@ from graph.records import Outcome
 from server.store.attempts import last_diagnosis
 from server.store.auditing import record
 from server.store.notices import notice
+from server.store.people_tables import confirmations, demotions
 from server.store.rows import iso, stamp, tell
-from server.store.schema import approvals, confirmations, demotions, incidents, journal
+from server.store.schema import approvals, incidents, journal
 from server.store.who import Who
 
 WRONG_REPAIR = ("made_worse", "rollback_failed")

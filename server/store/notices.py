@@ -14,7 +14,8 @@ from sqlalchemy import Connection, select, update
 
 from graph.rules.notifying import CALLS
 from server.store.rows import add, iso, stamp
-from server.store.schema import calls, incidents, outbox
+from server.store.schema import incidents
+from server.store.telling_tables import calls, outbox
 
 NoticeKind = Literal["opened", "approval_wanted", "mitigated", "escalated", "self_resolved", "declined", "demoted"]
 

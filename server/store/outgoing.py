@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from server.store import calling, deliveries, notices
+from server.store.base import StoreBase
 from server.store.deliveries import Delivery, Telling
-from server.store.engine import Database
 from server.store.notices import Notice
 from server.store.who import Who
 
 
-class Outgoing:
+class Outgoing(StoreBase):
     """Notices on their way out, and acknowledgements on their way in."""
-
-    _db: Database
-    _now: Callable[[], datetime]
-
-    def _changed(self, incident_id: str | None) -> None:
-        raise NotImplementedError
 
     async def due_notices(self) -> list[Notice]:
         """What nobody has been told yet."""

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from graph.records import AfterRejection, Plan
 from server.store import auditing, deciding, fleet, ladder
-from server.store.engine import Database
-from server.store.fleet import FleetRules
+from server.store.base import StoreBase
 from server.store.who import Who
 
 
-class People:
+class People(StoreBase):
     """Decisions, the other verbs of an operator, switches, and the log of it all."""
-
-    def __init__(self, database: Database, now: Callable[[], datetime], rules: FleetRules) -> None:
-        self._db = database
-        self._now = now
-        self._rules = rules
-
-    def _changed(self, incident_id: str | None) -> None:
-        raise NotImplementedError
 
     async def decide(
         self,

@@ -10,7 +10,8 @@ from sqlalchemy import or_, select
 
 from server.store.engine import Database
 from server.store.rows import stamp, upsert
-from server.store.schema import incidents, past_heals, plots
+from server.store.schema import incidents, past_heals
+from server.store.telling_tables import plots
 
 ENDED = ("closed", "escalated", "declined")
 

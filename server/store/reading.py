@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
 from server.store import calling, deliveries, model_calls, taking
 from server.store.commands import commands_of
+from server.store.people_tables import confirmations
 from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
-from server.store.schema import alerts, approvals, audit, confirmations, incidents, journal, past_heals, timeline
+from server.store.schema import alerts, approvals, audit, incidents, journal, past_heals, timeline
 
 CHANNELS = ("evidence", "diagnosis", "plan", "gate", "verification", "outcome")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     Column,
-    Connection,
     Float,
     ForeignKey,
     Index,
@@ -18,8 +17,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    insert,
-    select,
 )
 
 from server.store.append_only import keep_append_only
@@ -231,7 +228,7 @@ leases = Table(
     Column("incident_id", String(36), nullable=False, index=True),
 )
 
-# Older databases keep their one pause here; `prepare` takes it over into `pauses`.
+# Older databases keep their one pause here; `server.store.preparing` takes it over into `pauses`.
 switches = Table(
     "switches",
     metadata,
@@ -239,141 +236,6 @@ switches = Table(
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),
-)
-
-# What is paused, by scope (`graph.rules.scopes`). One whose `until` has passed counts no more.
-pauses = Table(
-    "pauses",
-    metadata,
-    Column("scope", String(3300), primary_key=True),
-    Column("by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("until", Float),
-)
-
-# Incidents that a human has taken over: the healer stands back. In force while `ended_at` is null.
-takings = Table(
-    "takings",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("incident_id", String(36), nullable=False, index=True),
-    Column("by", Text, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("until", Float, nullable=False),
-    Column("comment", Text, nullable=False),
-    Column("ended_at", Float),
-)
-
-# What people found to be true once it was over. `right`: whether the repair was; null where they did not say.
-confirmations = Table(
-    "confirmations",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("incident_id", String(36), nullable=False, index=True),
-    Column("by", Text, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("cause", String(200), nullable=False),
-    Column("right", Integer),
-    Column("comment", Text, nullable=False),
-)
-
-# Pairs that are no longer repaired unasked, because a repair went wrong. In force while `lifted_at` is null.
-demotions = Table(
-    "demotions",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("resource_kind", String(200), nullable=False),
-    Column("issue_type", String(50), nullable=False),
-    Column("at", Float, nullable=False),
-    Column("why", Text, nullable=False),
-    Column("incident_id", String(36), nullable=False),
-    Column("lifted_at", Float),
-    Column("lifted_by", Text),
-)
-Index("demoted_pairs", demotions.c.resource_kind, demotions.c.issue_type)
-
-# Silences of ours in Alertmanager, one for each alert that is being repaired.
-silences = Table(
-    "silences",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("incident_id", String(36), nullable=False),
-    Column("fingerprint", String(200), nullable=False),
-    Column("silence_id", String(100), nullable=False),
-    Column("until", Float, nullable=False),
-    Column("lifted", Integer, nullable=False, default=0),
-    UniqueConstraint("incident_id", "fingerprint"),
-)
-
-# The series around incidents that are over, as they were drawn: they outlive what Prometheus remembers.
-plots = Table(
-    "plots",
-    metadata,
-    Column("incident_id", String(36), primary_key=True),
-    Column("at", Float, nullable=False),
-    Column("body", JSON, nullable=False),
-)
-
-# What people are to be told, written with what it is about. Who is told is settled later, in `notifications`.
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("payload", JSON, nullable=False),
-    Column("tries", Integer, nullable=False, default=0),
-    Column("next_at", Float, nullable=False),
-    Column("sent_at", Float),
-)
-
-# One row for everything that one target is told. `dedup` tells apart what is told of an incident more than once.
-notifications = Table(
-    "notifications",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("incident_id", String(36), nullable=False),
-    Column("resource", String(3300), nullable=False),
-    Column("event", String(30), nullable=False),
-    Column("dedup", String(300), nullable=False),
-    Column("target", String(100), nullable=False),
-    Column("call_id", Integer),
-    Column("payload", JSON, nullable=False),
-    Column("state", String(20), nullable=False),
-    Column("folded", Integer, nullable=False, default=0),
-    Column("tries", Integer, nullable=False, default=0),
-    Column("created_at", Float, nullable=False),
-    Column("next_at", Float, nullable=False),
-    Column("sent_at", Float),
-    Column("problem", Text, nullable=False, default=""),
-    UniqueConstraint("incident_id", "event", "dedup", "target"),
-)
-Index("notifications_due", notifications.c.state, notifications.c.target, notifications.c.next_at)
-
-# That a human was called: the chain goes on while `ended_at` is null. `told`: minutes of the links told so far.
-calls = Table(
-    "calls",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("incident_id", String(36), nullable=False, index=True),
-    Column("event", String(30), nullable=False),
-    Column("key", String(200), nullable=False),
-    Column("at", Float, nullable=False),
-    Column("payload", JSON, nullable=False),
-    Column("told", JSON, nullable=False),
-    Column("ended_at", Float, index=True),
-    Column("ended_why", Text),
-)
-
-# Who has taken note of which call (0: of one before there were any).
-acknowledgements = Table(
-    "acknowledgements",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("incident_id", String(36), nullable=False, index=True),
-    Column("call_id", Integer, nullable=False),
-    Column("by", Text, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("comment", Text, nullable=False),
 )
 
 audit = Table(
@@ -391,28 +253,6 @@ keep_append_only(metadata)
 
 class StoreError(Exception):
     """The store can't be used; the message says why and what to do."""
-
-
-def prepare(connection: Connection) -> None:
-    """Create what is missing. Raises StoreError on a database a newer release has written."""
-    metadata.create_all(connection)
-    _take_over_pause(connection)
-    found = connection.execute(select(meta.c.schema_version)).scalar()
-    if found is None:
-        connection.execute(insert(meta).values(schema_version=SCHEMA_VERSION))
-    elif found != SCHEMA_VERSION:
-        raise StoreError(
-            f"the database has schema version {found}; this release knows {SCHEMA_VERSION}: "
-            "use the release that wrote it, or another database_url"
-        )
-
-
-def _take_over_pause(connection: Connection) -> None:
-    for row in connection.execute(select(switches).where(switches.c.name == "pause")).all():
-        values = {"scope": "all", "by": row.by, "reason": row.reason, "at": row.at, "until": None}
-        if connection.execute(select(pauses.c.scope).where(pauses.c.scope == "all")).first() is None:
-            connection.execute(insert(pauses).values(**values))
-        connection.execute(switches.delete().where(switches.c.name == "pause"))
 
 
 def sqlite_pragmas() -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from server.silencing_rules import Present, UnderWay
 from server.store import taking
 from server.store.engine import Database
 from server.store.rows import incident_record, moment, stamp, tell, upsert
-from server.store.schema import incidents, silences, timeline
+from server.store.schema import incidents, timeline
+from server.store.telling_tables import silences
 
 UNDER_WAY = ("queued", "running", "waiting")
 

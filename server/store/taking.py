@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from server.store.auditing import record
 from server.store.notices import notice
+from server.store.people_tables import takings
 from server.store.rows import add, change, iso, moment, stamp, tell, upsert
-from server.store.schema import alerts, approvals, incidents, leases, takings
+from server.store.schema import alerts, approvals, incidents, leases
 from server.store.who import Who
 
 TAKEN_OVER = "taken_over"
