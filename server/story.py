@@ -237,10 +237,22 @@ def _now(record: Record) -> Iterator[Text]:
         number = record.get("number")
         yield Text(plain(record.get("wait_reason") or "waiting for approval"), "yellow")
         yield from plan_lines(asked["plan"])
+        yield from _before_yes((asked.get("request") or {}).get("details") or {})
         yield Text(f"until {plain(asked.get('expires_at'))[:16].replace('T', ' ')} UTC:", "dim")
         yield Text(f"selfheal approve {number}   or   selfheal reject {number}", "bold")
         return
     yield Text(plain(str(record.get("phase", "")).replace("_", " ")))
+
+
+def _before_yes(details: Record) -> Iterator[Text]:
+    """What an answer should be weighed by: reach, undo, and what follows where nobody answers."""
+    for name, told in (
+        ("reaches", ", ".join(map(str, details.get("blast_radius") or ()))),
+        ("undo", details.get("undo")),
+        ("if nobody answers", details.get("if_unanswered")),
+    ):
+        if told:
+            yield Text(f"{name}: {plain(told, 400)}", "dim")
 
 
 def _since(start: datetime | None, at: datetime | None) -> str:

@@ -5,7 +5,6 @@ What has not changed is not sent, so a form that is being filled in stays as it 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -59,8 +58,6 @@ class Streams:
                     if index >= len(shown) or shown[index] != fresh[index]:
                         yield event(name, markup, "-".join(fresh))
                 shown = fresh
-        except asyncio.CancelledError:
-            raise
         finally:
             self._open -= 1
 

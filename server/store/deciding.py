@@ -160,6 +160,9 @@ def take_over(
             f"#{row.number} was taken over by {held.by} until {iso(held.until)}: "
             "they can close it, or give it back with retry"
         )
+    own = f"{row.resource_kind}/{row.resource_id}"
+    if (other := _leased_by_another(connection, row.id, own)) is not None:
+        raise Conflict(f"{own} is held by a repair of #{other}: take that one over, or wait for its end")
     said = taking.take_over(connection, row, who, minutes, comment, _under_way(connection, row.id), now)
     until = taking.active(connection, row.id)
     return said, str(iso(until.until if until is not None else None))
@@ -183,6 +186,15 @@ def confirm(
     if right is False:
         ladder.found_wrong(connection, row, who, now)
     return said
+
+
+def _leased_by_another(connection: Connection, incident_id: str, target: str) -> int | None:
+    """The number of the incident that holds the lease of a target, where it is another one."""
+    return connection.execute(
+        select(incidents.c.number)
+        .join(leases, leases.c.incident_id == incidents.c.id)
+        .where(leases.c.target == target, leases.c.incident_id != incident_id)
+    ).scalar()
 
 
 def _under_way(connection: Connection, incident_id: str) -> str:

@@ -32,8 +32,6 @@ from server.store.schema import alerts, approvals, audit, incidents, leases
 
 BACKOFF_SECONDS = (1, 2, 4)
 LEASED_LOOK_AGAIN_SECONDS = 10.0
-MAY_STILL_ACT = ("effect_unknown", "rollback_failed", "own_failure", "unreadable_state")
-"""Rules of outcomes after which something of ours may still be under way, or half done."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +187,8 @@ def finish(
     taking.withdraw_request(connection, row.id)
     if not keeps:
         connection.execute(leases.delete().where(leases.c.incident_id == row.id))
-    elif not taken and outcome.rule not in MAY_STILL_ACT:
-        # Host and cluster are free for others; what can't be proven to be over keeps them.
-        own = f"{row.resource_kind}/{row.resource_id}"
-        connection.execute(leases.delete().where(leases.c.incident_id == row.id, leases.c.target != own))
+    elif not taken:
+        taking.keep_only_own(connection, row, outcome.rule)
     if demotes:
         ladder.judge(connection, row, outcome, now)
     if not taken:

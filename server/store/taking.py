@@ -15,6 +15,8 @@ from server.store.schema import alerts, approvals, incidents, leases
 from server.store.who import Who
 
 TAKEN_OVER = "taken_over"
+MAY_STILL_ACT = ("effect_unknown", "rollback_failed", "own_failure", "unreadable_state")
+"""Rules of outcomes after which something of ours may still be under way, or half done."""
 
 
 def take_over(
@@ -22,10 +24,10 @@ def take_over(
 ) -> str:
     """Give an open incident to a human for a time. `under_way`: what of ours can't be stopped, in words, or empty."""
     until = stamp(now + timedelta(minutes=minutes))
+    own = f"{row.resource_kind}/{row.resource_id}"
     end(connection, row.id, now)
     values = {"by": who.name, "at": stamp(now), "until": until, "comment": comment}
     add(connection, takings, incident_id=row.id, **values)
-    own = f"{row.resource_kind}/{row.resource_id}"
     upsert(connection, leases, {"target": own, "incident_id": row.id}, ("target",))
     if row.phase in ("queued", "waiting", "waiting_approval"):
         # The heal runs once more, sees that it must stop, and ends.
@@ -70,6 +72,7 @@ def run_out(connection: Connection, now: datetime) -> list[str]:
         if firing:
             reason = f"the time of {row.by}, who took it over, is up, and its alerts still fire"
             change(connection, row.id, phase="escalated", updated_at=stamp(now))
+            keep_only_own(connection, row, str((row.outcome or {}).get("rule", "")))
             notice(connection, row.id, "escalated", reason, now, key=f"time-is-up:{stamp(now)}")
         else:
             reason = f"the time of {row.by}, who took it over, is up; nothing fires any more"
@@ -78,6 +81,14 @@ def run_out(connection: Connection, now: datetime) -> list[str]:
         tell(connection, row.id, f"time-is-up:{stamp(now)}", now, reason)
         record(connection, "self-heal", "take_over_ended", row.id, now, by=row.by)
     return [str(row.id) for row in rows]
+
+
+def keep_only_own(connection: Connection, row: Row[Any], rule: str) -> None:
+    """Host and cluster are free for others. What can't be proven to be over (`rule` of its outcome) keeps them."""
+    if rule in MAY_STILL_ACT:
+        return
+    own = f"{row.resource_kind}/{row.resource_id}"
+    connection.execute(leases.delete().where(leases.c.incident_id == row.id, leases.c.target != own))
 
 
 def withdraw_request(connection: Connection, incident_id: str) -> None:

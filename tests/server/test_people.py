@@ -142,6 +142,27 @@ async def test_what_is_closed_can_not_be_taken_over(world: World) -> None:
         await world.store.take_over(incident_id, "ada", 30)
 
 
+async def test_when_the_time_is_up_only_the_resource_itself_stays_held(world: World) -> None:
+    incident_id = await world.opened()
+    await world.begin(incident_id)
+    await acted(world, incident_id, touches=("Instance/inst-1", "cluster/orders"))
+    await world.store.take_over(incident_id, "ada", 30)
+    await world.end(incident_id, world.finished("escalated"))
+    held = [item["target"] for item in (await world.store.fleet())["leases"]]
+    assert held == ["Instance/inst-1", "cluster/orders"], "what ada works on is hers alone"
+    world.later(31 * 60)
+    await world.store.take_back()
+    assert [item["target"] for item in (await world.store.fleet())["leases"]] == ["Instance/inst-1"]
+
+
+async def test_what_another_incidents_repair_holds_is_not_taken_from_under_it(world: World) -> None:
+    incident_id, other = await world.opened(), await world.opened(alert(resource_id="inst-2"))
+    await world.begin(other)
+    await acted(world, other, touches=("Instance/inst-2", "Instance/inst-1"))
+    with pytest.raises(Conflict, match="held by a repair of #2"):
+        await world.store.take_over(incident_id, "ada", 30)
+
+
 # -- confirming, and the ladder --------------------------------------------------------------------------
 
 
