@@ -5,19 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from graph.rules.scopes import ALL
-from server.access.actor import Actor, needs
+from server.access.actor import Admin, Approver
 from server.bodies import StrictRoute
 from server.errors import Problem
 from server.ladder import report
 from server.services import Services
 from server.verbs import Verbs
-
-Approver = Annotated[Actor, Depends(needs("approver"))]
-Admin = Annotated[Actor, Depends(needs("admin"))]
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (401, 403, 409, 422)}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.records import AfterRejection, OutcomeStatus, PlanStep
-from server.access.actor import Actor, needs
+from server.access.actor import Actor, Approver
 from server.bodies import StrictRoute
 from server.changes import Changes
 from server.errors import ApiError, Problem
@@ -20,7 +20,6 @@ PHASES = ("queued", "running", "waiting", "waiting_approval", "escalated", "decl
 STATUSES = tuple(dict.fromkeys((*PHASES, *get_args(OutcomeStatus))))
 MAX_WAIT_SECONDS = 30.0
 
-Approver = Annotated[Actor, Depends(needs("approver"))]
 _ANSWERS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (401, 403, 404, 409, 422)}
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from server.access.roles import ROLES, SHARED, Role
 from server.errors import ApiError
@@ -53,3 +54,9 @@ def needs(role: Role) -> Callable[[Request], Actor]:
         return actor
 
     return check
+
+
+Viewer = Annotated[Actor, Depends(needs("viewer"))]
+Approver = Annotated[Actor, Depends(needs("approver"))]
+Admin = Annotated[Actor, Depends(needs("admin"))]
+"""For the signatures of routes: the actor, who must be at least this."""

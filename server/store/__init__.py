@@ -191,11 +191,15 @@ class Store(People, Outgoing):
         return written
 
     async def take_back(self) -> int:
-        """Legs whose holder let its lease run out become runnable again. Returns how many."""
+        """Legs whose holder let its lease run out become runnable again, and humans whose time is up let go.
+
+        Returns how many legs."""
         now = self._now()
-        for incident_id in await self._db.write(lambda c: taking.run_out(c, now)):
+        # In one transaction: it is asked for at every sweep.
+        over, back = await self._db.write(lambda c: (taking.run_out(c, now), takeover.take_back(c, now)))
+        for incident_id in over:
             self._changed(incident_id)
-        return await self._db.write(lambda c: takeover.take_back(c, now))
+        return back
 
     async def start_over(self) -> int:
         """At the start of the only process on this database: what ran before it died is runnable at once."""

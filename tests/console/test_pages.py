@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from graph.records import utc_now
 from server.changes import Changes
-from server.console.incident_pages import PARTS
+from server.console.incident_page import PARTS
 from server.console.live import Streams, marks
 from server.services import Services
 from tests.agents.injections import INJECTIONS

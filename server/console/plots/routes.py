@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from server.access.actor import Actor, needs
+from server.access.actor import Viewer
 from server.console.plots.page import plots_of
 from server.console.rendering import render
 from server.services import Services
 from server.verbs import Verbs
-
-Viewer = Annotated[Actor, Depends(needs("viewer"))]
 
 
 def plot_routes(services: Services) -> APIRouter:
