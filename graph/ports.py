@@ -10,8 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from graph.doing import Doing
+from graph.errors import PermanentError as PermanentError
+from graph.errors import TemporaryError as TemporaryError
 from graph.facts import FactValue
+from graph.journal import AlreadyStarted as AlreadyStarted
+from graph.journal import CommandLog as CommandLog
+from graph.journal import Hold as Hold
+from graph.journal import Journal as Journal
+from graph.journal import JournalRequest as JournalRequest
+from graph.journal import LeaseLost as LeaseLost
+from graph.journal import Refusal as Refusal
+from graph.journal import SentCommand as SentCommand
+from graph.journal import Started as Started
 from graph.kind import ActionSpec, ResourceKind
 from graph.reasoning import Asks as Asks
 from graph.reasoning import DiagnosisRequest as DiagnosisRequest
@@ -21,7 +31,6 @@ from graph.reasoning import InquirySpec as InquirySpec
 from graph.reasoning import PlanRequest as PlanRequest
 from graph.reasoning import Reasoner as Reasoner
 from graph.records import (
-    ActionResult,
     Approval,
     Incident,
     JudgedBy,
@@ -31,14 +40,6 @@ from graph.records import (
     Resource,
     Stop,
 )
-
-
-class TemporaryError(Exception):
-    """The same call may work later."""
-
-
-class PermanentError(Exception):
-    """The same call will not work until something is changed; the message says what."""
 
 
 class InvalidStep(PermanentError):
@@ -154,94 +155,6 @@ class Actions(Protocol):
 
     def spec(self, name: str) -> ActionSpec:
         """Raises PermanentError for a name that is not catalogued."""
-
-
-@dataclass(frozen=True)
-class JournalRequest:
-    """All that must hold before a side effect: checked in the one transaction that writes `started`."""
-
-    idempotency_key: str
-    incident_id: str
-    holder: str
-    """The worker and leg that claims to hold the lease."""
-    touches: tuple[str, ...]
-    action: str
-    rendered: str
-    deadline_seconds: float
-    attempt: int
-    plan_fingerprint: str
-    approval_needed: bool
-    baseline: Mapping[str, Any]
-    now: datetime
-    undo: bool = False
-
-
-@dataclass(frozen=True)
-class Started:
-    """Ours to run, now and only now."""
-
-    started_at: datetime
-
-
-@dataclass(frozen=True)
-class AlreadyStarted:
-    """Somebody began this very step before. `result` is None where nobody wrote how it ended."""
-
-    started_at: datetime
-    deadline_at: datetime
-    baseline: Mapping[str, Any]
-    result: ActionResult | None
-
-
-@dataclass(frozen=True)
-class Hold:
-    """Not now: look again at `until`."""
-
-    rule: str
-    reason: str
-    until: datetime
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Not at all: `rule` is a stable word, `reason` a sentence."""
-
-    rule: str
-    reason: str
-
-
-class LeaseLost(PermanentError):
-    """Another worker holds this heal now: this one must stop at once and write nothing more."""
-
-
-@dataclass(frozen=True)
-class SentCommand:
-    """One command, query or API call in the moment before it is sent. `target` is where: `selfheal@10.0.0.5:22`."""
-
-    doing: Doing
-    target: str
-    command: str
-    at: datetime
-
-
-class CommandLog(Protocol):
-    """Where every command goes that a heal sends to the outside, before it is sent: nothing is done off the record."""
-
-    async def sent(self, command: SentCommand) -> None: ...
-
-
-class Journal(Protocol):
-    """What was begun and how it ended: the memory that makes one side effect happen once."""
-
-    async def find(self, idempotency_key: str) -> AlreadyStarted | None:
-        """What is known of a step that was begun before, or None."""
-
-    async def start(self, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal: ...
-
-    async def restart(self, request: JournalRequest) -> Started | Hold | Refusal:
-        """Begin again a step that a probe has proven without effect; same key, all checks anew."""
-
-    async def finish(self, result: ActionResult) -> None: ...
 
 
 # -- the world around ------------------------------------------------------------------------------------

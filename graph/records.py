@@ -9,11 +9,17 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field
 
+from graph.alerts import Alert as Alert
+from graph.alerts import AlertGroup as AlertGroup
 from graph.facts import Facts, FactValue
+from graph.policies import IssueType as IssueType
+from graph.policies import OnExpiry as OnExpiry
+from graph.policies import Policy as Policy
+from graph.policies import PolicyList as PolicyList
 from graph.record import Record as Record
 from graph.resources import HealthCheck as HealthCheck
 from graph.resources import ProviderAccess as ProviderAccess
@@ -22,89 +28,12 @@ from graph.resources import ServiceManagerAccess as ServiceManagerAccess
 from graph.resources import ServiceManagerName as ServiceManagerName
 from graph.resources import SshAccess as SshAccess
 
-IssueType = Literal["service_down", "disk_full", "high_cpu", "replication_lag", "connection_timeout", "unknown"]
 Risk = Literal["read_only", "low", "disruptive", "destructive"]
 
 MAX_LABEL_CHARS = 2048
 JudgedBy = Literal["resource", "traffic"]
-OnExpiry = Literal["escalate", "close"]
 AfterRejection = Literal["close", "replan"]
 RISKS: tuple[Risk, ...] = ("read_only", "low", "disruptive", "destructive")
-
-
-# -- what came ---------------------------------------------------------------------------------------
-
-
-class Alert(BaseModel):
-    """One alert of Alertmanager's webhook, version 4. Unknown keys are ignored, as Alertmanager may add some.
-
-    `fingerprint` is computed from the labels where the sender gives none. `starts_at` is None in the minimal body.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-    status: Literal["firing", "resolved"]
-    labels: dict[str, str] = Field(min_length=1)
-    annotations: dict[str, str] = {}
-    starts_at: AwareDatetime | None = Field(default=None, alias="startsAt")
-    ends_at: AwareDatetime | None = Field(default=None, alias="endsAt")
-    generator_url: str = Field(default="", alias="generatorURL")
-    fingerprint: str = ""
-
-    @model_validator(mode="after")
-    def _computed_fingerprint(self) -> Self:
-        if not self.fingerprint:
-            canonical = "\xff".join(f"{key}\xff{value}" for key, value in sorted(self.labels.items()))
-            object.__setattr__(self, "fingerprint", hashlib.sha256(canonical.encode()).hexdigest()[:16])
-        return self
-
-    @property
-    def name(self) -> str:
-        return self.labels.get("alertname", "unnamed")
-
-    @property
-    def firing(self) -> bool:
-        return self.status == "firing"
-
-
-class AlertGroup(BaseModel):
-    """Alertmanager's webhook message, version 4; `{"alerts": [{"status", "labels"}]}` is valid too."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-    alerts: tuple[Alert, ...] = Field(min_length=1)
-    receiver: str = ""
-    status: Literal["firing", "resolved"] | None = None
-    group_key: str = Field(default="", alias="groupKey")
-    group_labels: dict[str, str] = Field(default={}, alias="groupLabels")
-    common_labels: dict[str, str] = Field(default={}, alias="commonLabels")
-    external_url: str = Field(default="", alias="externalURL")
-    truncated_alerts: int = Field(default=0, alias="truncatedAlerts")
-    version: str = "4"
-
-
-# -- what may be done about it ---------------------------------------------------------------------------
-
-
-class Policy(Record):
-    """What may be done unasked. The four fields of the mission; more keys are optional."""
-
-    resource_kind: str
-    issue_type: IssueType
-    auto_heal: bool
-    max_retries: int = Field(ge=0, le=100)
-    allow_destructive: tuple[str, ...] = ()
-    """Destructive actions that may run unasked, by name."""
-    dry_run: bool = False
-    """Plan and render, touch nothing, and say what would have been done."""
-    approval_timeout_seconds: float | None = Field(default=None, gt=0, le=30 * 86_400)
-    """How long a human is waited for, where it is another time than `healing.approval_timeout_seconds`."""
-    on_expiry: OnExpiry = "escalate"
-    """What follows when nobody has decided in time: call a human, or close the incident without having acted."""
-    heal_silenced: bool = False
-    """Act although others have silenced or inhibited all of the incident's alerts in Alertmanager."""
-    notify_opened: bool = False
-    """Tell people as soon as such an incident is opened, before anything is known or done."""
 
 
 class Incident(Record):
@@ -405,22 +334,3 @@ class Stop(Record):
 def utc_now() -> datetime:
     """The wall clock, aware."""
     return datetime.now(UTC)
-
-
-class PolicyList(Record):
-    """Policies as the mission writes them: no duplicates."""
-
-    policies: tuple[Policy, ...] = ()
-
-    @field_validator("policies")
-    @classmethod
-    def _unique(cls, policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
-        seen: dict[tuple[str, str], int] = {}
-        for index, policy in enumerate(policies):
-            pair = (policy.resource_kind, policy.issue_type)
-            if pair in seen:
-                raise ValueError(
-                    f"policies[{index}] ({pair[0]}, {pair[1]}) duplicates policies[{seen[pair]}]: keep one of them"
-                )
-            seen[pair] = index
-        return policies
