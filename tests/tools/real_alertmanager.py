@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.tools.http_faults import closed_port
+from tests.tools.real_daemon import running
 
 CONFIG = """
 route: {receiver: us, group_by: [resource_id], group_wait: 0s, group_interval: 1s, repeat_interval: 1s}
@@ -82,39 +81,18 @@ def running_alertmanager(webhook: str = "http://127.0.0.1:9/") -> Iterator[RealA
         pytest.skip("no `prometheus-alertmanager` on PATH: install the Debian package prometheus-alertmanager")
     folder, port = Path(tempfile.mkdtemp(prefix="selfheal-alertmanager-")), closed_port()
     (folder / "alertmanager.yml").write_text(CONFIG.replace("WEBHOOK", webhook))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={folder}/alertmanager.yml",
-                f"--storage.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--cluster.listen-address=",
-            ],
-            stdout=log,
-            stderr=log,
-        )
+    command = [
+        binary,
+        f"--config.file={folder}/alertmanager.yml",
+        f"--storage.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
     made = RealAlertmanager(f"http://127.0.0.1:{port}")
-    try:
-        _await_ready(made, process, folder / "log")
+
+    def ready() -> bool:
+        made.ask("GET", "/api/v2/status")
+        return True
+
+    with running("alertmanager", command, folder, ready, 30):
         yield made
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=10)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _await_ready(made: RealAlertmanager, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError(f"alertmanager ended with {process.returncode}: {log.read_text()[-2000:]}")
-        with contextlib.suppress(OSError):  # not up yet: asked again
-            made.ask("GET", "/api/v2/status")
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"alertmanager at {made.url} was not ready within 30 s: {log.read_text()[-2000:]}")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.tools.http_faults import closed_port
+from tests.tools.real_daemon import running
 
 CONFIG = """
 global: {scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s, external_labels: {cluster: west}}
@@ -48,45 +47,24 @@ def running_prometheus() -> Iterator[str]:
     config = CONFIG.replace("SELF", f"127.0.0.1:{port}").replace("NOBODY", f"127.0.0.1:{closed_port()}")
     (folder / "prometheus.yml").write_text(config)
     (folder / "rules.yml").write_text(RULES)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={folder}/prometheus.yml",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=warn",
-            ],
-            stdout=log,
-            stderr=log,
-        )
+    command = [
+        binary,
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]
     url = f"http://127.0.0.1:{port}"
-    try:
-        _await_ready(url, process, folder / "log")
+    with running("prometheus", command, folder, lambda: _evaluated(url), 40):
         yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=10)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError(f"prometheus ended with {process.returncode}: {log.read_text()[-2000:]}")
-        with contextlib.suppress(OSError, KeyError, ValueError):  # not up yet: asked again
-            groups = _ask(f"{url}/api/v1/rules?type=alert")["groups"]
-            active = [item for group in groups for rule in group["rules"] for item in rule["alerts"]]
-            down = any(item["labels"]["alertname"] == "TargetDown" for item in active)
-            if down and len(_ask(f"{url}/api/v1/query?query=up")["result"]) == 2:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"prometheus at {url} evaluated nothing within 40 s: {log.read_text()[-2000:]}")
+def _evaluated(url: str) -> bool:
+    """Whether it has scraped both targets, and its rules have found the one that is down."""
+    groups = _ask(f"{url}/api/v1/rules?type=alert")["groups"]
+    active = [item for group in groups for rule in group["rules"] for item in rule["alerts"]]
+    down = any(item["labels"]["alertname"] == "TargetDown" for item in active)
+    return down and len(_ask(f"{url}/api/v1/query?query=up")["result"]) == 2
 
 
 def _ask(url: str) -> Any:
