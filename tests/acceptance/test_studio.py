@@ -80,8 +80,10 @@ class Thread:
     async def go_on(self, **until: Any) -> None:
         await self._client.runs.wait(self._id, "instance", input=None, **until)
 
-    async def approve(self) -> None:
-        await self._client.runs.wait(self._id, "instance", command={"resume": {"decisions": [{"type": "approve"}]}})
+    async def answer(self, kind: str, **more: Any) -> None:
+        """LangChain's human-in-the-loop response, as Studio and agent inboxes send it."""
+        resume = {"decisions": [{"type": kind, **more}]}
+        await self._client.runs.wait(self._id, "instance", command={"resume": resume})
 
     async def state(self) -> Any:
         return await self._client.threads.get_state(self._id)
@@ -134,7 +136,7 @@ async def stepped_with_a_look(url: str) -> None:
     assert request["name"] == "run_plan" and "start shopd" in request["description"]
     waiting = await thread.state()
     assert waiting["values"]["diagnosis"]["author"] == "llm:scripted"
-    await thread.approve()
+    await thread.answer("approve")
     final = await thread.state()
     assert final["values"]["outcome"]["status"] == "mitigated" and final["next"] == []
     steps = await thread.super_steps()
@@ -165,16 +167,25 @@ def test_a_heal_whose_model_looks_first_is_stepped_through_and_the_world_is_mend
     assert asyncio.run(decided_by(healer)).startswith("studio:")
 
 
-async def stepped_to_the_end(url: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """What was asked, the state then, and at the end."""
+async def edited_in_studio(url: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What was asked, the state then, and at the end: of two edits the first is none that may run."""
     thread = Thread(url)
     await thread.begin()
     asked, waiting = await thread.asked(), await thread.state()
-    await thread.approve()
+    odd = {"name": "run_plan", "args": {"steps": [{"action": "format_disk"}]}}
+    await thread.answer("edit", edited_action=odd)
+    again = await thread.asked()
+    assert (
+        again["action_requests"][0]["args"]["plan_fingerprint"]
+        == asked["action_requests"][0]["args"]["plan_fingerprint"]
+    )
+    assert "turned down" in again["action_requests"][0]["description"]
+    restart = {"name": "run_plan", "args": {"steps": [{"action": "restart_service", "params": {"unit": "shopd"}}]}}
+    await thread.answer("edit", edited_action=restart)
     return asked, dict(waiting["values"]), dict((await thread.state())["values"])
 
 
-def test_a_heal_stepped_through_touches_nothing_unless_it_was_told_to(
+def test_a_plan_is_edited_in_studio_and_touches_nothing_unless_studio_was_told_to(
     local: tuple[Stage, Healer], tmp_path: Path
 ) -> None:
     stage, healer = local
@@ -182,11 +193,12 @@ def test_a_heal_stepped_through_touches_nothing_unless_it_was_told_to(
     host = stage.hosts[0]
     fault("service_stopped").inject(stage, host)
     with studio(healer, tmp_path / "studio", execute=False) as url:
-        asked, waiting, final = asyncio.run(asyncio.wait_for(stepped_to_the_end(url), 120))
+        asked, waiting, final = asyncio.run(asyncio.wait_for(edited_in_studio(url), 120))
     [request] = asked["action_requests"]
     assert request["name"] == "run_plan" and "start shopd" in request["description"]
     assert waiting["diagnosis"]["suspected_cause"] == "service_stopped"
-    assert final["outcome"]["status"] == "declined"
+    assert final["approval"]["decision"] == "edit" and final["plan"]["steps"][0]["action"] == "restart_service"
+    assert final["outcome"]["status"] == "declined" and "dry run" in final["outcome"]["reason"]
     assert not stage.healthy(host)
 
 
