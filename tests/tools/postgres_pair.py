@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,19 +146,24 @@ def _bin() -> Path:
 
 
 @contextmanager
-def running_pair(folder: Path) -> Iterator[Pair]:
-    """Both up and in step. Skips where there is no PostgreSQL to run."""
+def running_pair() -> Iterator[Pair]:
+    """Both up and in step, in a folder of their own: those of pytest are closed to other users, and are closed anew by
+    every run that begins beside this one. Skips where there is no PostgreSQL to run."""
     _bin()
+    with tempfile.TemporaryDirectory(prefix="selfheal-postgres-", ignore_cleanup_errors=True) as above:
+        Path(above).chmod(0o711)
+        yield from _pair_in(Path(above) / "pair")
+
+
+def _pair_in(folder: Path) -> Iterator[Pair]:
     if os.geteuid() == 0:
         try:
             account = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("root needs a user `postgres` to run PostgreSQL as")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
         os.chown(folder, account.pw_uid, account.pw_gid)
-        for above in folder.parents[:-2]:
-            above.chmod(above.stat().st_mode | 0o011) if above.stat().st_uid == os.geteuid() else None
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     pair = Pair(folder, Server(folder / "pri", free_port()), Server(folder / "rep", free_port()))
     (folder / "password").write_text(PASSWORD + "\n")
     (folder / "password").chmod(0o644)

@@ -32,8 +32,8 @@ CHANGES = re.compile(
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres_pair.Pair]:
-    with postgres_pair.running_pair(tmp_path_factory.mktemp("postgres")) as pair:
+def postgres() -> Iterator[postgres_pair.Pair]:
+    with postgres_pair.running_pair() as pair:
         yield pair
 
 

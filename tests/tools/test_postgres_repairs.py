@@ -138,11 +138,10 @@ def manager(pair: Pair) -> ServiceManagerAccess:
 
 
 @pytest.fixture
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("postgres")
-    with running_pair(folder / "pair") as pair:
+def world() -> Iterator[World]:
+    with running_pair() as pair:
         assert pair.caught_up()
-        yield World(pair, folder)
+        yield World(pair, pair.folder.parent)
 
 
 def until(true: object, seconds: float = 15.0) -> bool:
