@@ -138,13 +138,14 @@ def duration(seconds: float) -> str:
 
 def _title(record: Record) -> Text:
     state = state_of(record)
-    title = Text(f" #{record.get('number', '?')} {plain(record.get('title', ''), 120)} — ")
+    # First how it stands: what is too long for the terminal is cut at its end.
+    title = Text(f" #{record.get('number', '?')} ")
     title.append(plain(state.replace("_", " ")), f"bold {_colour(state)}")
     times = (record.get("outcome") or {}).get("times") or {}
     ended, start = _time(times.get("verified") or times.get("closed")), start_of(record)
     if ended and start:
         title.append(f" after {duration(max(0.0, (ended - start).total_seconds()))}")
-    return title.append(" ")
+    return title.append(f": {plain(record.get('title', ''), 120)} ")
 
 
 def _summary(record: Record) -> Table:

@@ -66,7 +66,7 @@ def as_text(what: RenderableType) -> str:
 def test_a_story_tells_what_broke_how_we_know_what_was_done_and_that_it_holds() -> None:
     text = shown()
     for told in (
-        "#7 WebDown on Instance/inst-1 — mitigated after 33.0 s",
+        "#7 mitigated after 33.0 s: WebDown on Instance/inst-1",
         "web crashed",
         "E1 units: web is failed",
         "systemctl restart web  succeeded in 1.00 s",
