@@ -1,15 +1,66 @@
-"""Checkpoints of the embedded default: one SQLite file, pruned when a heal rests so that state stays small."""
+"""Where heals' states are kept: one SQLite file beside the store, or the store's PostgreSQL database.
+
+Pruned when a heal rests, so that state stays small, and fenced: who has lost the lease of a heal writes nothing to its
+thread, as LangGraph itself has no lock on threads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from agents.agent import Pruner
+
 _OLDER = "thread_id = ? AND checkpoint_id < (SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?)"
+
+Fence = Callable[[str], None]
+"""Given the holder of a heal; raises LeaseLost where that is no longer its holder."""
+
+POOL = 4
+CONNECT_SECONDS = 5.0
+
+
+def no_fence(holder: str) -> None:
+    """For who is alone."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A saver and its pruner, bound to the running event loop."""
+
+    saver: BaseCheckpointSaver[Any]
+    pruner: Pruner
+
+
+class _Fenced:
+    """Asks the fence before anything is written. Stands before the saver's class."""
+
+    fence: Fence = staticmethod(no_fence)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        self.fence(config["configurable"].get("holder", ""))
+        put: RunnableConfig = await super().aput(config, checkpoint, metadata, new_versions)  # type: ignore[misc]
+        return put
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self.fence(config["configurable"].get("holder", ""))
+        await super().aput_writes(config, writes, task_id, task_path)  # type: ignore[misc]
 
 
 class SqlitePruner:
@@ -25,13 +76,52 @@ class SqlitePruner:
             await self._saver.conn.commit()
 
 
+class _FencedSqliteSaver(_Fenced, AsyncSqliteSaver):
+    pass
+
+
 @asynccontextmanager
-async def sqlite_checkpoints(path: Path) -> AsyncIterator[tuple[AsyncSqliteSaver, SqlitePruner]]:
-    """The saver and its pruner, bound to the running event loop."""
+async def sqlite_checkpoints(path: Path, fence: Fence = no_fence) -> AsyncIterator[Checkpoints]:
+    """In a file of their own."""
     async with aiosqlite.connect(path) as connection:
         await connection.execute("PRAGMA journal_mode=WAL")
         await connection.execute("PRAGMA synchronous=NORMAL")
         await connection.execute("PRAGMA busy_timeout=5000")
-        saver = AsyncSqliteSaver(connection)
+        saver = _FencedSqliteSaver(connection)
+        saver.fence = fence
         await saver.setup()
-        yield saver, SqlitePruner(saver)
+        yield Checkpoints(saver, SqlitePruner(saver))
+
+
+@asynccontextmanager
+async def postgres_checkpoints(url: str, fence: Fence = no_fence) -> AsyncIterator[Checkpoints]:
+    """In the store's own database. Pooled: a restart of PostgreSQL costs the heals under way a step, not more."""
+    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow, dict_row
+    from psycopg_pool import AsyncConnectionPool
+
+    class FencedPostgresSaver(_Fenced, AsyncPostgresSaver):
+        pass
+
+    class PostgresPruner:
+        async def prune(self, thread_id: str) -> None:
+            await saver.aprune([thread_id])
+
+    async def usable(connection: AsyncConnection[DictRow]) -> None:
+        await AsyncConnectionPool.check_connection(connection)
+
+    options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row, "connect_timeout": 5}
+    async with AsyncConnectionPool[AsyncConnection[DictRow]](
+        url, min_size=1, max_size=POOL, kwargs=options, check=usable, timeout=CONNECT_SECONDS, open=False
+    ) as pool:
+        saver = FencedPostgresSaver(pool)
+        saver.fence = fence
+        async with pool.connection() as connection:
+            # Several processes may start at once, and the saver's own set-up does not expect it.
+            await connection.execute("SELECT pg_advisory_lock(hashtext('selfheal checkpoints'))")
+            try:
+                await saver.setup()
+            finally:
+                await connection.execute("SELECT pg_advisory_unlock(hashtext('selfheal checkpoints'))")
+        yield Checkpoints(saver, PostgresPruner())

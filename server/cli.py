@@ -16,6 +16,7 @@ from server.commands.doctor import doctor
 from server.commands.heal import heal
 from server.commands.rules import rules
 from server.commands.serve import serve
+from server.commands.worker import worker
 from server.lock import Locked
 from server.settings_errors import ConfigError
 from server.store import StoreError
@@ -35,7 +36,7 @@ def make_app(extra: Sequence[EntryPoint] = ()) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command in (serve, heal, doctor, rules, *_DECISIONS):
+    for command in (serve, worker, heal, doctor, rules, *_DECISIONS):
         app.command()(command)
     app.add_typer(incidents.app, name="incidents")
     app.add_typer(notify.app, name="notify")

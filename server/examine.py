@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psycopg
+
 from agents import known_kinds
 from graph.ports import PermanentError, TemporaryError
 from graph.records import Resource
@@ -96,11 +98,25 @@ def _tokens(settings: Settings) -> Iterator[Check]:
 
 def _database(settings: Settings) -> Check:
     file = settings.database_file
+    if file is None:
+        return _postgres(settings.database_url)
     folder = next((parent for parent in (file.parent, *file.parents) if parent.exists()), Path("/"))
     target = file if file.exists() else folder
     if not os.access(target, os.W_OK):
         return Check("database", "fail", f"{target} can't be written", "change its mode, or database_url")
     return Check("database", "ok", str(file) if file.exists() else f"{file} will be made")
+
+
+def _postgres(url: str) -> Check:
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            version = connection.info.server_version
+            found = connection.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone()
+    except psycopg.Error as error:
+        return Check("database", "fail", str(error).strip()[:300], "correct database_url, or start PostgreSQL")
+    if not (found and found[0]):
+        return Check("database", "fail", "its user may not create tables", "GRANT CREATE on its schema")
+    return Check("database", "ok", f"PostgreSQL {version // 10000}")
 
 
 def _model(settings: Settings) -> Check:

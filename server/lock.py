@@ -14,8 +14,14 @@ class Locked(Exception):
 
 
 @contextmanager
-def sole_process(database: Path) -> Iterator[None]:
-    """Hold the lock beside the database file; it goes with the process, however that ends. Raises Locked."""
+def sole_process(database: Path | None) -> Iterator[None]:
+    """Hold the lock beside the database file; it goes with the process, however that ends. Raises Locked.
+
+    None: a database that any number of processes may share.
+    """
+    if database is None:
+        yield
+        return
     file = database.with_name(f"{database.name}.lock")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,15 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._leases_lost = Counter(
+            "selfheal_leases_lost",
+            "Legs of heals that this process ran and another one took over.",
+            registry=self._registry,
+        )
+
+    def lease_lost(self) -> None:
+        self._leases_lost.inc()
+
     def silencing_failed(self) -> None:
         self._silencing.inc()
 

@@ -1,7 +1,7 @@
 """Tells people what the store holds for them, until it has arrived, however long the other side is away.
 
-One target never waits for another: each is served by a task of its own, one notice after the other. Each notice is
-logged as well, and where nobody is configured, that is all that was asked for.
+One target never waits for another: each is served by a task of its own, one notice after the other, and by one process
+at a time. Each notice is logged as well, and where nobody is configured, that is all that was asked for.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tools.notify import Notifier
 log = logging.getLogger("selfheal.notices")
 
 LOOK_SECONDS = 5.0
+TURN_SECONDS = 60.0
 MAX_WAIT_SECONDS = 3600.0
 MAX_TARGET_WAIT_SECONDS = 300.0
 GIVE_UP_AFTER = timedelta(days=3)
@@ -30,15 +31,16 @@ GIVE_UP_AFTER = timedelta(days=3)
 class NotifyWorker:
     """Settles who is told, and tells them. `link_base`: where people reach this server, without a slash at its end."""
 
-    def __init__(self, store: Store, directory: Directory, link_base: str) -> None:
+    def __init__(self, store: Store, directory: Directory, link_base: str, name: str = "") -> None:
         self._store = store
+        self._name = name
         self._directory = directory
         self._link_base = link_base
         self._news = asyncio.Event()
         self._settling = asyncio.Lock()
         self._serving: dict[str, asyncio.Task[int]] = {}
         self._failures: dict[str, int] = {}
-        store.listen(self._changed)
+        store.listen(self._changed, told=False)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -80,8 +82,12 @@ class NotifyWorker:
         """Tell one target what waits for it; at a failure the rest waits as well, as it would fail too."""
         notifier, tried = self._directory.notifiers[name], 0
         try:
-            while found := await self._store.claim_deliveries(self._directory.telling, name):
+            while await self._mine(name) and (
+                found := await self._store.claim_deliveries(self._directory.telling, name)
+            ):
                 for delivery in found:
+                    if tried and not await self._mine(name):
+                        return tried
                     tried += 1
                     if not await self._deliver(notifier, delivery):
                         await self._rest(name)
@@ -91,6 +97,12 @@ class NotifyWorker:
         except Exception:  # an error of ours, with this target: it is tried again with what comes next
             log.exception("the target %s can't be told; it is tried again", name)
         return tried
+
+    async def _mine(self, target: str) -> bool:
+        """Whether this process is the one that serves a target."""
+        if not self._store.shared:
+            return True
+        return await self._store.workers.on_duty(f"notify {target}"[:50], self._name, TURN_SECONDS)
 
     async def _rest(self, name: str) -> None:
         failures = self._failures.get(name, 0)

@@ -1,4 +1,8 @@
-"""Takes runnable legs, picks the agent by kind, and sees each leg to its end. Knows nothing else about agents."""
+"""Takes legs that may run, picks the agent by kind, and sees each leg to its end. Knows nothing else about agents.
+
+The store is the queue: a leg is taken in one transaction with its lease, by whichever process comes first. So what is
+accepted is queued, and there is no second place that could disagree about who does what.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,20 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from agents.legs import LegEnd
 from graph.records import Alert, Attempt, Incident
-from server.store import Failed, Leg, Runnable, Store, StoreError
+from server.leases import HeldLeases, elapsed
+from server.store import Failed, Leg, Store, StoreError
 
 log = logging.getLogger("selfheal.runner")
 
 Condition = Callable[[Alert], Awaitable[bool | None]]
 """Whether Prometheus shows the alert's condition now; None where it can't be asked."""
+
+AT_A_TIME = 4
+"""Legs taken in one transaction: few, so that processes that are as idle share what came in at once."""
 
 
 class AgentLike(Protocol):
@@ -36,17 +43,12 @@ class AgentLike(Protocol):
     def drain(self) -> None: ...
 
 
-class QueueLike(Protocol):
-    async def submit(self, incident_id: str, leg: int, resource_key: str) -> bool:
-        """False where the leg's number is used up although nobody runs it."""
-
-
 @dataclass(frozen=True)
 class RunnerTimes:
-    """Seconds."""
+    """Seconds. A worker that dies is replaced within `lease` and a sweep."""
 
-    lease: float = 15.0
-    renew: float = 5.0
+    lease: float = 8.0
+    renew: float = 2.0
     sweep: float = 0.5
     recheck: float = 2.0
 
@@ -61,101 +63,147 @@ class Runner:
         condition: Condition,
         name: str,
         times: RunnerTimes | None = None,
+        concurrency: int = 32,
+        leases: HeldLeases | None = None,
+        on_lease_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._agents = agents
         self._condition = condition
         self._name = name
         self._times = times or RunnerTimes()
-        self._queue: QueueLike | None = None
+        self._concurrency = concurrency
+        self._leases = leases or HeldLeases()
+        self._on_lease_lost = on_lease_lost
         self._kicked = asyncio.Event()
+        self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._legs: set[asyncio.Task[LegEnd | Failed]] = set()
 
-    def start(self, queue: QueueLike) -> None:
-        """Begin to look for runnable legs: at once when something was committed, and in any case now and then."""
-        self._queue = queue
-        self._store.listen(lambda _incident_id: self.kick())
+    @property
+    def running(self) -> int:
+        """Legs that run in this process now."""
+        return len(self._legs)
+
+    def start(self) -> None:
+        """Begin to take legs: at once when something was committed, and in any case now and then."""
+        self._store.listen(lambda _incident_id: self.kick(), told=False)
         self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._recheck())]
         self.kick()
 
     def kick(self) -> None:
-        """Look for runnable legs now."""
+        """Look for legs now."""
         self._kicked.set()
 
-    async def stop(self) -> None:
-        """Let every running heal stop after its current super-step, and look for no more."""
+    async def stop(self, drain_seconds: float = 0.0) -> None:
+        """Take no more; let every running heal stop after its current super-step, and wait for that so long."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for agent in self._agents.values():
             agent.drain()
+        if self._legs and drain_seconds > 0:
+            await asyncio.wait(self._legs, timeout=drain_seconds)
 
     async def run_leg(self, incident_id: str, leg: int) -> LegEnd | Failed | None:
-        """Run one leg to its end, under a lease that is renewed. None where it was not ours to run."""
-        holder = f"{self._name}:{leg}"
-        begun = await self._store.begin_leg(incident_id, leg, holder, self._times.lease)
-        if begun is None:
-            return None
-        heartbeat = asyncio.create_task(self._keep(incident_id, holder))
+        """Take one leg and run it to its end. None where it was not to be had."""
+        asked_at = elapsed()
+        begun = await self._store.begin_leg(incident_id, leg, f"{self._name}:{leg}", self._times.lease)
+        return None if begun is None else await self._run(begun, asked_at)
+
+    async def _run(self, begun: Leg, asked_at: float) -> LegEnd | Failed:
+        """To its end, under a lease that is renewed."""
+        incident_id = begun.incident.id
+        self._leases.keep(begun.holder, self._times.lease, asked_at)
+        heartbeat = asyncio.create_task(self._keep(incident_id, begun.holder))
         try:
-            end: LegEnd | Failed = await self._heal(begun, holder)
+            end: LegEnd | Failed = await self._heal(begun)
         except Exception as error:
-            log.exception("leg %s of incident %s failed", leg, incident_id)
+            log.exception("leg %s of incident %s failed", begun.number, incident_id)
             end = Failed(f"{type(error).__name__}: {error}")
         finally:
             heartbeat.cancel()
-        if not await self._store.end_leg(incident_id, leg, holder, end):
-            log.warning("leg %s of incident %s was taken over; nothing more is written for it", leg, incident_id)
+            self._leases.drop(begun.holder)
+        if not await self._store.end_leg(incident_id, begun.number, begun.holder, end):
+            self._lost(incident_id, begun.number)
         return end
 
-    async def _heal(self, begun: Leg, holder: str) -> LegEnd | Failed:
+    async def _heal(self, begun: Leg) -> LegEnd | Failed:
         agent = self._agents.get(begun.incident.resource_kind)
         if agent is None:
             return Failed(f"no agent for kind {begun.incident.resource_kind}: known are {', '.join(self._agents)}")
         return await agent.heal(
-            begun.incident, holder=holder, decision=begun.decision, attempts=begun.attempts, fresh=begun.fresh
+            begun.incident, holder=begun.holder, decision=begun.decision, attempts=begun.attempts, fresh=begun.fresh
         )
+
+    def _lost(self, incident_id: str, leg: int) -> None:
+        log.warning("leg %s of incident %s was taken over; nothing more is written for it", leg, incident_id)
+        self._on_lease_lost()
 
     async def _keep(self, incident_id: str, holder: str) -> None:
         while True:
             await asyncio.sleep(self._times.renew)
+            asked_at = elapsed()
             try:
                 if not await self._store.renew(incident_id, holder, self._times.lease):
                     log.warning("the lease of incident %s is lost", incident_id)
+                    self._leases.drop(holder)
                     return
+                self._leases.keep(holder, self._times.lease, asked_at)
             except StoreError as error:
                 log.warning("the lease of incident %s could not be renewed: %s", incident_id, error)
 
     async def _sweep(self) -> None:
         while True:
+            self._kicked.clear()
             try:
                 await self._store.take_back()
-                for runnable in await self._store.runnable():
-                    await self._submit(runnable)
+                if await self._take():
+                    continue
                 pause = await self._until_next()
-            except StoreError as error:
-                log.warning("the store could not be asked for runnable legs: %s", error)
+            except Exception as error:  # whatever it is, legs must go on being taken
+                log.warning("the store could not be asked for legs to run: %s", error)
                 pause = self._times.sweep
             # not `wait_for`: in Python 3.11 it may swallow the cancelling by `stop`
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._kicked.wait()
-            self._kicked.clear()
 
-    async def _submit(self, runnable: Runnable) -> None:
-        assert self._queue is not None, "only a started runner sweeps"
+    async def _take(self) -> bool:
+        """Start what may run, as far as there is room. False where there was nothing, or no room."""
+        room = min(self._concurrency - len(self._legs), AT_A_TIME)
+        if room <= 0:
+            return False
+        # Shielded: a leg that was taken must be run, also where `stop` comes in between.
+        asked_at = elapsed()
+        claiming = asyncio.ensure_future(self._store.claim(self._name, self._times.lease, room))
         try:
-            if not await self._queue.submit(runnable.incident_id, runnable.leg, runnable.resource_key):
-                await self._store.renumber(runnable.incident_id, runnable.leg)
-        except Exception:
-            log.exception("leg %s of incident %s could not be queued", runnable.leg, runnable.incident_id)
+            begun = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            self._start(await claiming, asked_at)
+            raise
+        self._start(begun, asked_at)
+        return bool(begun)
+
+    def _start(self, begun: Sequence[Leg], asked_at: float) -> None:
+        for leg in begun:
+            task = asyncio.create_task(self._run(leg, asked_at), name=f"leg {leg.incident.number}:{leg.number}")
+            self._legs.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[LegEnd | Failed]) -> None:
+        self._legs.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s could not be ended: %s; its lease runs out, and it is run again", task.get_name(), error)
+        self.kick()
 
     async def _until_next(self) -> float:
         """Seconds until the next rest is over, at most the sweep's interval."""
         wake = await self._store.next_wake()
-        if wake is None:
+        if wake is None or len(self._legs) >= self._concurrency:
             return self._times.sweep
-        return min(max((wake - datetime.now(UTC)).total_seconds(), 0.01), self._times.sweep)
+        return min(max((wake - self._store.time()).total_seconds(), 0.01), self._times.sweep)
 
     async def _recheck(self) -> None:
         """A firing that came again after its incident had closed: reopened only if Prometheus still shows it."""

@@ -1,4 +1,4 @@
-"""The part that heals: agents, queue and runner, brought up behind the open port and drained on the way down."""
+"""The part that heals: agents and a runner, brought up behind the open port and drained on the way down."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from agents.agent import Agent
-from agents.checkpoints import sqlite_checkpoints
+from agents.checkpoints import Checkpoints, Fence, postgres_checkpoints, sqlite_checkpoints
+from server.chores import beat, on_duty, this_worker
 from server.console.plots.page import keep_plots
+from server.leases import HeldLeases
 from server.metrics import NodeTimer
 from server.notify_targets import make_directory
 from server.notify_worker import NotifyWorker
-from server.queue import HealQueue
 from server.runner import Runner
 from server.services import Runtime, Services
+from server.settings import Settings
 from server.wiring import deps_of, make_prometheus, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
 
@@ -38,54 +41,97 @@ class Healing:
 @asynccontextmanager
 async def load_server(services: Services) -> AsyncIterator[Runtime]:
     """Everything `serve` needs behind its port. On leaving, running heals end their super-step."""
-    async with load_healing(services) as healing, AsyncExitStack() as stack:
-
-        async def run_leg(incident_id: str, leg: int) -> None:
-            await healing.runner.run_leg(incident_id, leg)
-
-        concurrency = services.settings.worker_concurrency
-        queue = HealQueue(f"sqlite:///{services.settings.beside('queue')}", healing.name, run_leg, concurrency)
-        await queue.launch()
-        stack.push_async_callback(queue.close, DRAIN_SECONDS)
-        healing.runner.start(queue)
-        stack.push_async_callback(healing.runner.stop)
+    async with load_healing(services, "serve") as healing, AsyncExitStack() as stack:
+        healing.runner.start()
+        stack.push_async_callback(healing.runner.stop, DRAIN_SECONDS)
         plotted = make_prometheus(services.settings)  # Another than the heals': who looks must not keep them waiting.
         stack.push_async_callback(plotted.close)
-        keeping = asyncio.create_task(keep_plots(services.store, plotted), name="plots")
-        stack.push_async_callback(_cancelled, keeping)
+        keeping = on_duty(services.store, "plots", healing.name, lambda: keep_plots(services.store, plotted))
+        _beside(stack, keeping, "plots")
         yield Runtime(healing.actions, lambda: None, plotted)
 
 
 @asynccontextmanager
-async def load_healing(services: Services) -> AsyncIterator[Healing]:
-    """Agents and a runner on the running event loop, without a queue: legs run when `runner.run_leg` is called.
+async def load_web(services: Services) -> AsyncIterator[Runtime]:
+    """What a web server needs that does not heal: others do, on the same database."""
+    async with AsyncExitStack() as stack:
+        services.store.hear_others()
+        tools = await stack.enter_async_context(open_tools(services.settings, services.store))
+        plotted = make_prometheus(services.settings)
+        stack.push_async_callback(plotted.close)
+        await _be_seen(stack, services, process_name(), "web")
+        yield Runtime(tools.actions, lambda: None, plotted)
 
-    Only for the one process on its store (see `server.lock`): what ran there before is taken for dead.
+
+@asynccontextmanager
+async def load_worker(services: Services) -> AsyncIterator[Healing]:
+    """What heals without a web server of its own."""
+    async with load_healing(services, "worker") as healing:
+        healing.runner.start()
+        try:
+            yield healing
+        finally:
+            await healing.runner.stop(DRAIN_SECONDS)
+
+
+@asynccontextmanager
+async def load_healing(services: Services, role: str = "heal") -> AsyncIterator[Healing]:
+    """Agents and a runner on the running event loop; legs run when the runner is started, or told to run one.
+
+    On SQLite only for the one process on its store (see `server.lock`): what ran there before is taken for dead.
     """
     settings, store = services.settings, services.store
     async with AsyncExitStack() as stack:
+        store.hear_others()
+        leases = HeldLeases()
         tools = await stack.enter_async_context(open_tools(settings, store))
-        saver, pruner = await stack.enter_async_context(sqlite_checkpoints(settings.beside("checkpoints")))
+        checkpoints = await stack.enter_async_context(checkpoints_of(settings, leases.check))
         timer = NodeTimer(store, store, services.metrics)
         agents = {
-            name: Agent(deps_of(kind, tools, store, timer, services.policies, settings.heal_settings), saver, pruner)
+            name: Agent(
+                deps_of(kind, tools, store, timer, services.policies, settings.heal_settings),
+                checkpoints.saver,
+                checkpoints.pruner,
+            )
             for name, kind in services.kinds.items()
         }
+        name = process_name()
         directory = make_directory(settings.notify)
         stack.push_async_callback(directory.close)
-        notices = NotifyWorker(store, directory, settings.public_url)
-        stack.push_async_callback(_cancelled, asyncio.create_task(notices.run(), name="notices"))
-        await store.start_over()
+        notices = NotifyWorker(store, directory, settings.public_url, name)
+        _beside(stack, notices.run(), "notices")
+        if not store.shared:
+            await store.start_over()
+        await _be_seen(stack, services, name, role)
         if (silencer := make_silencer(services, tools)) is not None:
             stack.push_async_callback(silencer.release)
-            stack.push_async_callback(_cancelled, asyncio.create_task(silencer.run(), name="silences"))
-        name = process_name()
-        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name)
+            _beside(stack, on_duty(store, "silences", name, silencer.run), "silences")
+        lost = services.metrics.lease_lost
+        runner = Runner(store, agents, tools.condition, name, None, settings.worker_concurrency, leases, lost)
+        yield Healing(runner, tools.actions, notices, name)
+
+
+def checkpoints_of(settings: Settings, fence: Fence) -> AbstractAsyncContextManager[Checkpoints]:
+    """Where this configuration keeps the states of heals."""
+    if settings.database_file is None:
+        return postgres_checkpoints(settings.database_url, fence)
+    return sqlite_checkpoints(settings.beside("checkpoints"), fence)
 
 
 def process_name() -> str:
-    """This process and no other, ever: leases and the queue tell processes apart by it."""
+    """This process and no other, ever: leases tell processes apart by it."""
     return f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+async def _be_seen(stack: AsyncExitStack, services: Services, name: str, role: str) -> None:
+    worker = this_worker(name, role)
+    await services.store.workers.beat(worker)
+    stack.push_async_callback(services.store.workers.leave, name)
+    _beside(stack, beat(services.store, worker), "beat")
+
+
+def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    stack.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -25,6 +25,7 @@ from server.notify_settings import NotifySettings
 from server.section import Section, http_url
 from server.settings_errors import ConfigError, problems_of
 from server.store.fleet import FleetRules
+from server.store.postgres import is_postgres, plain_url
 from server.yaml_file import read_yaml
 
 CONFIG_VARIABLE = "SELFHEAL_CONFIG"
@@ -143,10 +144,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if url.startswith("postgresql"):
-            raise ValueError("PostgreSQL is not supported by this release: use a file, e.g. sqlite:///selfheal.db")
+        if is_postgres(url):
+            return plain_url(url)
         if not url.startswith("sqlite:///") or url.removeprefix("sqlite:///") in ("", ":memory:"):
-            raise ValueError("must name a file, e.g. sqlite:///selfheal.db")
+            raise ValueError("must name a file, e.g. sqlite:///selfheal.db, or postgresql://user@host/database")
         return url
 
     @field_validator("freeze_windows")
@@ -173,12 +174,17 @@ class Settings(BaseSettings):
         return resources
 
     @property
-    def database_file(self) -> Path:
+    def database_file(self) -> Path | None:
+        """The file of SQLite's database; None for PostgreSQL's, which several processes may share."""
+        if is_postgres(self.database_url):
+            return None
         return Path(self.database_url.removeprefix("sqlite:///"))
 
     def beside(self, name: str) -> Path:
-        """A file beside the database, e.g. `selfheal-queue.db`: one file for all would slow accepting down."""
-        return self.database_file.with_name(f"{self.database_file.stem}-{name}.db")
+        """A file beside SQLite's, e.g. `selfheal-checkpoints.db`: one file for all would slow accepting down."""
+        file = self.database_file
+        assert file is not None, "PostgreSQL has no file to be beside of"
+        return file.with_name(f"{file.stem}-{name}.db")
 
     @property
     def heal_settings(self) -> HealSettings:
@@ -248,7 +254,7 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         return section.model_copy(update={"token_file": absolute(section.token_file)})
 
     changes: dict[str, Any] = {
-        "database_url": _absolute_sqlite(settings.database_url, absolute),
+        "database_url": _absolute(settings.database_url, absolute),
         "webhook": at(settings.webhook),
         "operator": at(settings.operator),
         "access": settings.access.located(absolute),
@@ -283,5 +289,5 @@ def _reached(resource: Resource, absolute: Callable[[str], Path]) -> Resource:
     return resource.model_copy(update=changes)
 
 
-def _absolute_sqlite(url: str, absolute: Callable[[str], Path]) -> str:
-    return f"sqlite:///{absolute(url.removeprefix('sqlite:///'))}"
+def _absolute(url: str, absolute: Callable[[str], Path]) -> str:
+    return url if is_postgres(url) else f"sqlite:///{absolute(url.removeprefix('sqlite:///'))}"

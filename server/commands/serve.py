@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from server.lock import sole_process
 from server.logs import set_up_logging
 from server.services import Runtime, Services
 from server.settings import Settings, unknown_variables
+from server.settings_errors import ConfigError
 
 log = logging.getLogger("selfheal.serve")
 
@@ -26,6 +28,9 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on, instead of listen.host.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port, instead of listen.port.")] = None,
+    web_only: Annotated[
+        bool, typer.Option("--web-only", help="Accept and show, but leave healing to `selfheal worker` (PostgreSQL).")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -35,17 +40,20 @@ def serve(
         update={key: value for key, value in (("host", host), ("port", port)) if value is not None}
     )
     settings = settings.model_copy(update={"listen": listen})
+    if web_only and settings.database_file is not None:
+        remedy = "only others on a PostgreSQL database could heal then: leave it out, or set database_url"
+        raise ConfigError("--web-only", [remedy])
     set_up_logging(verbose)
     for name in unknown_variables():
         log.warning("the variable %s sets nothing: see selfheal.example.yaml for the keys there are", name)
     with sole_process(settings.database_file):
-        broken = run(settings)
+        broken = run(settings, web_only)
     if broken:
         err().print(f"the server stopped: {broken}", style="red", markup=False)
         raise typer.Exit(exits.ERROR)
 
 
-def run(settings: Settings) -> str | None:
+def run(settings: Settings, web_only: bool = False) -> str | None:
     """Serve until told to stop. Returns why it stopped by itself, or None."""
     import uvicorn
 
@@ -61,7 +69,8 @@ def run(settings: Settings) -> str | None:
         said = f"nobody is configured yet: sign in once, within {ONE_TIME_HOURS} hours, at {sign_in_link(base, token)}"
         err().print(said, markup=False, soft_wrap=True)
 
-    app = create_app(services, load_behind, lambda: setattr(server, "should_exit", True), announce)
+    load = load_web_behind if web_only else load_behind
+    app = create_app(services, load, lambda: setattr(server, "should_exit", True), announce)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -88,8 +97,14 @@ def run(settings: Settings) -> str | None:
 @asynccontextmanager
 async def load_behind(services: Services) -> AsyncIterator[Runtime]:
     """Load the heavy parts in a thread, so that alerts are answered meanwhile."""
-    from importlib import import_module
-
     module = await asyncio.to_thread(import_module, "server.runtime")
     async with module.load_server(services) as runtime:
+        yield runtime
+
+
+@asynccontextmanager
+async def load_web_behind(services: Services) -> AsyncIterator[Runtime]:
+    """As `load_behind`, without what heals."""
+    module = await asyncio.to_thread(import_module, "server.runtime")
+    async with module.load_web(services) as runtime:
         yield runtime

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,6 +46,7 @@ from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
 from server.store.silences import Silences
 from server.store.who import Who
+from server.store.workers import Workers
 
 __all__ = [
     "Accepted",
@@ -80,14 +82,15 @@ class Store(People, Outgoing):
         self.signing_in = SigningIn(database, now)
         self.plots = Plots(database, now)
         self.silences = Silences(database, now, self._changed)
+        self.workers = Workers(database, now)
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None) -> Store:
         """Open (and create where it is new) the database. Raises StoreError."""
-        return cls(Database.open(url), now, rules)
-
-    async def close(self) -> None:
-        await self._db.close()
+        database = Database.open(url)
+        if database.clock is not None and now is _utc_now:
+            now = database.clock.now
+        return cls(database, now, rules)
 
     # -- alerts -----------------------------------------------------------------------------------------
 
@@ -176,17 +179,22 @@ class Store(People, Outgoing):
         return await self._db.read(legs.next_wake)
 
     async def begin_leg(self, incident_id: str, leg: int, holder: str, lease_seconds: float) -> Leg | None:
+        # Leases go by the time of the transaction: a process may be stopped for long between asking and writing.
+        return await self._db.write(lambda c: legs.begin(c, incident_id, leg, holder, self._now(), lease_seconds))
+
+    async def claim(self, worker: str, lease_seconds: float, limit: int) -> list[Leg]:
+        """At most so many legs that may run, now this worker's."""
         now = self._now()
-        return await self._db.write(lambda c: legs.begin(c, incident_id, leg, holder, now, lease_seconds))
+        if not await self._db.read(lambda c: legs.runnable(c, now, 1)):
+            return []
+        return await self._db.write(lambda c: legs.claim(c, worker, self._now(), lease_seconds, limit))
 
     async def renew(self, incident_id: str, holder: str, lease_seconds: float) -> bool:
-        now = self._now()
-        return await self._db.write(lambda c: legs.renew(c, incident_id, holder, now, lease_seconds))
+        return await self._db.write(lambda c: legs.renew(c, incident_id, holder, self._now(), lease_seconds))
 
     async def end_leg(self, incident_id: str, leg: int, holder: str, end: LegEnd | Failed) -> bool:
-        now = self._now()
         demotes = self._rules.demotes
-        written = await self._db.write(lambda c: legs.end(c, incident_id, leg, holder, end, now, demotes))
+        written = await self._patiently(lambda c: legs.end(c, incident_id, leg, holder, end, self._now(), demotes))
         self._changed(incident_id)
         return written
 
@@ -195,21 +203,19 @@ class Store(People, Outgoing):
 
         Returns how many legs."""
         now = self._now()
-        # In one transaction: it is asked for at every sweep.
-        over, back = await self._db.write(lambda c: (taking.run_out(c, now), takeover.take_back(c, now)))
+        # Asked for at every sweep, and nearly always in vain.
+        if not await self._db.read(lambda c: takeover.any_lost(c, now) or taking.any_run_out(c, now)):
+            return 0
+        over, back = await self._db.write(lambda c: (taking.run_out(c, now), takeover.take_back(c, self._now())))
         for incident_id in over:
             self._changed(incident_id)
         return back
 
     async def start_over(self) -> int:
         """At the start of the only process on this database: what ran before it died is runnable at once."""
+        await self.workers.forget_all()
         now = self._now()
         return await self._db.write(lambda c: takeover.start_over(c, now))
-
-    async def renumber(self, incident_id: str, leg: int) -> bool:
-        """A new number for a leg that may run but whose number the queue has used up. False where it has moved on."""
-        now = self._now()
-        return await self._db.write(lambda c: takeover.renumber(c, incident_id, leg, now))
 
     async def to_recheck(self) -> list[Incident]:
         """Closed incidents whose firing came again: does the condition still hold?"""
@@ -233,14 +239,20 @@ class Store(People, Outgoing):
         return await self._db.read(lambda c: sideeffects.find(c, idempotency_key))
 
     async def start(self, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal:
-        return await self._db.write(lambda c: sideeffects.start(c, request, self._rules.freeze_windows))
+        rules = self._rules.freeze_windows
+        return await self._db.write(lambda c: sideeffects.start(c, self._timed(request), rules))
 
     async def restart(self, request: JournalRequest) -> Started | Hold | Refusal:
-        return await self._db.write(lambda c: sideeffects.restart(c, request, self._rules.freeze_windows))
+        rules = self._rules.freeze_windows
+        return await self._db.write(lambda c: sideeffects.restart(c, self._timed(request), rules))
+
+    def _timed(self, request: JournalRequest) -> JournalRequest:
+        """At the time of the transaction: whoever was stopped meanwhile has neither a lease nor time left."""
+        return replace(request, now=self._now())
 
     async def finish(self, result: ActionResult) -> None:
         ended = result if result.finished_at else result.model_copy(update={"finished_at": self._now()})
-        await self._db.write(lambda c: sideeffects.finish(c, ended))
+        await self._patiently(lambda c: sideeffects.finish(c, ended))
 
     async def view(self, resource: Resource) -> FleetView:
         now = self._now()
@@ -267,7 +279,7 @@ class Store(People, Outgoing):
                 change(connection, entry.incident_id, attempts=entry.records["attempts"])
 
         await self._db.write(work)
-        self._changed(entry.incident_id)
+        self._changed(entry.incident_id, "told")
 
     async def sent(self, command: SentCommand) -> None:
         """Put a command on record, in the moment before it is sent."""

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
-from server.store.engine import Database
+from sqlalchemy import Connection
+
+from server.store.bell import Bell, News
+from server.store.engine import Database, StoreBusy
 from server.store.fleet import FleetRules
 
 log = logging.getLogger("selfheal.store")
 
 Listener = Callable[[str], None]
+PATIENT_SECONDS = 30.0
+PATIENT_PAUSE = 0.5
+
+T = TypeVar("T")
 
 
 class StoreBase:
@@ -21,15 +31,55 @@ class StoreBase:
         self._db = database
         self._now = now
         self._rules = rules
-        self._listeners: list[Listener] = []
+        self._listeners: list[tuple[Listener, bool]] = []
+        self._bell: Bell | None = None
 
-    def listen(self, listener: Listener) -> None:
-        """Call this with an incident's id after anything about it was committed."""
-        self._listeners.append(listener)
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may have this database open too."""
+        return self._db.url is not None
 
-    def _changed(self, incident_id: str | None) -> None:
-        for listener in self._listeners:
+    def listen(self, listener: Listener, *, told: bool = True) -> None:
+        """Call this with an incident's id after anything about it was committed; "" stands for any.
+
+        `told=False`: not for each sentence that a heal tells of itself.
+        """
+        self._listeners.append((listener, told))
+
+    def hear_others(self) -> None:
+        """From now on also call the listeners, on this event loop, for what other processes commit, and tell them."""
+        if self._bell is None and (url := self._db.url) is not None:
+            self._bell = Bell(url, self._heard, asyncio.get_running_loop())
+
+    async def close(self) -> None:
+        if self._bell is not None:
+            await self._bell.close()
+            self._bell = None
+        await self._db.close()
+
+    def _changed(self, incident_id: str | None, news: News = "moved") -> None:
+        self._heard(incident_id or "", news)
+        if self._bell is not None:
+            self._bell.ring(incident_id or "", news)
+
+    def _heard(self, incident_id: str, news: News = "moved") -> None:
+        for listener, told in self._listeners:
+            if news == "told" and not told:
+                continue
             try:
-                listener(incident_id or "")
+                listener(incident_id)
             except Exception:  # a listener is a convenience: it must not undo what is committed
                 log.exception("a listener of the store failed")
+
+    async def _patiently(self, work: Callable[[Connection], T]) -> T:
+        """Write what is known only here and now, such as the end of a side effect, though the database be away for
+        a while. `work` may be done twice. Raises StoreError when it stays away."""
+        until = time.monotonic() + PATIENT_SECONDS
+        while True:
+            try:
+                return await self._db.write(work)
+            except StoreBusy as error:
+                if time.monotonic() > until:
+                    raise
+                log.warning("what must not be lost could not be written, it is tried again: %s", error)
+                await asyncio.sleep(PATIENT_PAUSE)

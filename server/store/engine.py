@@ -1,5 +1,7 @@
 """Reads and writes of the store off the event loop: one writer with group commit, a few readers.
 
+On SQLite and PostgreSQL alike a write transaction has the database to itself (see `server.store.postgres`).
+
 All that waits for the writer at one moment shares one commit, so that many durable accepts cost little more than one.
 """
 
@@ -13,9 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
-from server.store.past import catch_up
+from server.store.postgres import READERS as POSTGRES_READERS
+from server.store.postgres import ServersClock, is_postgres, postgres_engine, take_turn
 from server.store.preparing import prepare
 from server.store.schema import StoreError, sqlite_pragmas
 
@@ -35,7 +38,11 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        self._shared = engine.dialect.name == "postgresql"
+        self.clock = ServersClock() if self._shared else None
+        """The time that all processes on this database go by; None where there is only one."""
+        readers = POSTGRES_READERS if self._shared else READERS
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-read")
         self._pending: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
         self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
@@ -44,16 +51,20 @@ class Database:
     @classmethod
     def open(cls, url: str) -> Database:
         """Connect and create what is missing. Raises StoreError."""
-        engine = create_engine(url)
+        engine = postgres_engine(url) if is_postgres(url) else create_engine(url)
         if engine.dialect.name == "sqlite":
             _tune_sqlite(engine)
+        shown = engine.url.render_as_string(hide_password=True)
         try:
             with engine.begin() as connection:
                 prepare(connection)
-                catch_up(connection)
-        except OperationalError as error:
-            raise StoreError(f"database {url} can't be opened: {error.orig}") from error
-        return cls(engine)
+        except DBAPIError as error:
+            raise StoreError(f"database {shown} can't be opened: {error.orig}") from error
+        made = cls(engine)
+        if made.clock is not None:
+            with engine.connect() as connection:
+                made.clock.look(connection)
+        return made
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run in the writer; returns once committed.
@@ -74,6 +85,11 @@ class Database:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    @property
+    def url(self) -> str | None:
+        """Where others listen for what is written here; None where there is only this process."""
+        return self._engine.url.render_as_string(hide_password=False) if self._shared else None
 
     async def close(self) -> None:
         """Write what is pending, then let go of the database."""
@@ -110,12 +126,14 @@ class Database:
         settled: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with self._engine.begin() as connection:
+                if self._shared:
+                    take_turn(connection)
                 for work, done in batch:
                     try:
                         with connection.begin_nested():
                             settled.append((done, work(connection), None))
-                    except OperationalError:
-                        raise
+                    except (OperationalError, InterfaceError, InternalError):
+                        raise  # The transaction is lost with it, and with that what the others wrote.
                     except Exception as error:
                         settled.append((done, None, error))
         except Exception as error:

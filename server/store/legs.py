@@ -53,8 +53,10 @@ class Runnable:
 
 @dataclass(frozen=True)
 class Leg:
-    """A leg that is ours to run. `decision` answers the approval that was waited for."""
+    """A leg that is ours to run, as `holder`. `decision` answers the approval that was waited for."""
 
+    number: int
+    holder: str
     incident: Incident
     attempts: tuple[Attempt, ...]
     decision: Mapping[str, Any] | None
@@ -116,7 +118,18 @@ def begin(
     attempts = all_attempts(connection, row, now)
     if row.fresh:
         change(connection, incident_id, attempts=[attempt.model_dump(mode="json") for attempt in attempts])
-    return Leg(incident_record(connection, row), attempts, _answer(connection, row, now), bool(row.fresh))
+    answer = _answer(connection, row, now)
+    return Leg(leg, holder, incident_record(connection, row), attempts, answer, bool(row.fresh))
+
+
+def claim(connection: Connection, worker: str, now: datetime, lease_seconds: float, limit: int) -> list[Leg]:
+    """Take some of the legs that may run, longest waiting first, for this worker. In a write transaction, which has
+    the database to itself: so two workers never take the same one."""
+    begun = [
+        begin(connection, item.incident_id, item.leg, f"{worker}:{item.leg}", now, lease_seconds)
+        for item in runnable(connection, now, limit)
+    ]
+    return [leg for leg in begun if leg is not None]
 
 
 def renew(connection: Connection, incident_id: str, holder: str, now: datetime, lease_seconds: float) -> bool:

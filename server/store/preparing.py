@@ -1,34 +1,57 @@
-"""Makes a database ready: every table there is, and what an older release kept elsewhere. All tables are named here."""
+"""Makes a database ready: a new one gets every table at once, one of an earlier release the steps it lacks.
+
+All modules with tables are named here.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, MetaData, insert, inspect, text
 
-from server.store import access_tables, people_tables, telling_tables
-from server.store.people_tables import pauses
-from server.store.schema import SCHEMA_VERSION, StoreError, meta, metadata, switches
+from server.store import access_tables, people_tables, schema, telling_tables, worker_tables
+from server.store.postgres import PREPARING_LOCK, take_turn
+from server.store.schema import StoreError
 
-TABLES = (access_tables, people_tables, telling_tables)
+TABLES = (schema, access_tables, people_tables, telling_tables, worker_tables)
 """Modules that add to the metadata by being imported."""
+
+HEAD = "0002"
+"""The last step of `server.migrations`, said here so that Alembic is loaded only where there is something to do."""
+
+_VERSIONS = "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
+
+
+def metadata_of_all_tables() -> MetaData:
+    return schema.metadata
 
 
 def prepare(connection: Connection) -> None:
-    """Create what is missing. Raises StoreError on a database a newer release has written."""
-    metadata.create_all(connection)
-    _take_over_pause(connection)
-    found = connection.execute(select(meta.c.schema_version)).scalar()
-    if found is None:
-        connection.execute(insert(meta).values(schema_version=SCHEMA_VERSION))
-    elif found != SCHEMA_VERSION:
+    """Make the database of this transaction today's. Raises StoreError on one that a newer release has written."""
+    if connection.dialect.name == "postgresql":
+        take_turn(connection, PREPARING_LOCK)  # Processes that start together must not all make the tables.
+    tables = set(inspect(connection).get_table_names())
+    if "incidents" not in tables:
+        schema.metadata.create_all(connection)
+        connection.execute(insert(schema.meta).values(schema_version=schema.SCHEMA_VERSION))
+        connection.execute(text(_VERSIONS))
+        connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), {"head": HEAD})
+        return
+    found = _version(connection) if "alembic_version" in tables else None
+    if found != HEAD:
+        _upgrade(connection, found)
+
+
+def _version(connection: Connection) -> str | None:
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection, found: str | None) -> None:
+    from server.store.past import catch_up
+    from server.store.upgrading import known_revisions, upgrade
+
+    if found is not None and found not in known_revisions():
         raise StoreError(
-            f"the database has schema version {found}; this release knows {SCHEMA_VERSION}: "
+            f"the database has schema version {found}; this release knows {HEAD}: "
             "use the release that wrote it, or another database_url"
         )
-
-
-def _take_over_pause(connection: Connection) -> None:
-    for row in connection.execute(select(switches).where(switches.c.name == "pause")).all():
-        values = {"scope": "all", "by": row.by, "reason": row.reason, "at": row.at, "until": None}
-        if connection.execute(select(pauses.c.scope).where(pauses.c.scope == "all")).first() is None:
-            connection.execute(insert(pauses).values(**values))
-        connection.execute(switches.delete().where(switches.c.name == "pause"))
+    upgrade(connection)
+    catch_up(connection)

@@ -21,7 +21,8 @@ from sqlalchemy import (
 
 from server.store.append_only import keep_append_only
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""What releases from before there were migrations look at: with another number than 1 they leave the database alone."""
 
 metadata = MetaData()
 
@@ -226,16 +227,6 @@ leases = Table(
     metadata,
     Column("target", String(3300), primary_key=True),
     Column("incident_id", String(36), nullable=False, index=True),
-)
-
-# Older databases keep their one pause here; `server.store.preparing` takes it over into `pauses`.
-switches = Table(
-    "switches",
-    metadata,
-    Column("name", String(50), primary_key=True),
-    Column("by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("at", Float, nullable=False),
 )
 
 audit = Table(

@@ -1,4 +1,4 @@
-"""Legs that lost their worker, or their number: made runnable again, under a number that was never used."""
+"""Legs that lost their worker: made runnable again, under a number that was never used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select, update
 
-from server.store.legs import may_run
 from server.store.rows import change, stamp, tell
 from server.store.schema import incidents
 
@@ -25,15 +24,19 @@ def take_back(connection: Connection, now: datetime) -> int:
     return len(lost)
 
 
+def any_lost(connection: Connection, now: datetime) -> bool:
+    """Whether there is something for `take_back`."""
+    lost = (incidents.c.phase == "running", incidents.c.lease_until < stamp(now))
+    return connection.execute(select(incidents.c.id).where(*lost).limit(1)).first() is not None
+
+
 def start_over(connection: Connection, now: datetime) -> int:
     """At the start of the only process on this database: nobody else runs a leg, so all that ran are runnable.
 
-    Every open incident's leg gets a new number, as the queue may remember the old one. Returns how many ran.
+    Returns how many ran.
     """
     ours = incidents.c.holder.not_like(f"{STUDIO}%")
     ran = connection.execute(select(incidents).where(incidents.c.phase == "running", ours)).all()
-    resting = incidents.c.phase.in_(("queued", "waiting", "waiting_approval"))
-    connection.execute(update(incidents).where(resting).values(leg=incidents.c.leg + 1))
     for row in ran:
         _free(connection, row, now, "the server was restarted: the heal goes on where it was")
     return len(ran)
@@ -43,12 +46,6 @@ def begun_afresh(connection: Connection, incident_id: str) -> None:
     """The running heal has left its old thread behind: whoever takes it over must resume the new one."""
     begun = and_(incidents.c.id == incident_id, incidents.c.phase == "running", incidents.c.fresh == 1)
     connection.execute(update(incidents).where(begun).values(fresh=0))
-
-
-def renumber(connection: Connection, incident_id: str, leg: int, now: datetime) -> bool:
-    """Give a leg that may run, but whose number the queue has used up, a new one. False where it has moved on."""
-    same = and_(incidents.c.id == incident_id, incidents.c.leg == leg, may_run(stamp(now)))
-    return connection.execute(update(incidents).where(same).values(leg=leg + 1)).rowcount == 1
 
 
 def _free(connection: Connection, row: Row[Any], now: datetime, why: str) -> None:

@@ -57,6 +57,12 @@ def end(connection: Connection, incident_id: str, now: datetime) -> None:
     connection.execute(update(takings).where(*still).values(ended_at=stamp(now)))
 
 
+def any_run_out(connection: Connection, now: datetime) -> bool:
+    """Whether there is something for `run_out`."""
+    over = (takings.c.ended_at.is_(None), takings.c.until <= stamp(now))
+    return connection.execute(select(takings.c.id).where(*over).limit(1)).first() is not None
+
+
 def run_out(connection: Connection, now: datetime) -> list[str]:
     """Incidents whose human's time is up: escalated anew, or closed where nothing fires any more. Returns their ids."""
     rows = connection.execute(

@@ -271,7 +271,8 @@ async def test_only_its_kinds_and_groups_concern_a_target(world: World) -> None:
     assert await states(world) == [("all", "escalated", "sent", 1)]
 
 
-async def test_an_old_outbox_is_still_drained(world: World) -> None:
+async def test_an_old_outbox_is_still_drained(sqlite_world: World) -> None:
+    world = sqlite_world
     incident = await ended(world)
     row = "INSERT INTO outbox (payload, tries, next_at) SELECT json_remove(payload, '$.key'), 3, 0 FROM outbox"
     await world.store._db.write(lambda c: c.exec_driver_sql(row))

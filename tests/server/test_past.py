@@ -173,10 +173,17 @@ async def test_a_leg_that_is_not_ours_any_more_changes_nothing_of_the_past(world
     assert found.outcome == "mitigated"
 
 
-async def test_a_database_from_before_there_was_a_past_learns_from_what_it_holds(world: World) -> None:
+async def without_past(world: World) -> None:
+    """As releases left it before there were migrations, and before there was a past."""
+    for table in ("past_heals", "alembic_version", "workers", "duties"):
+        await world.store._db.write(lambda c, name=table: c.execute(text(f"DROP TABLE {name}")))
+
+
+async def test_a_database_from_before_there_was_a_past_learns_from_what_it_holds(sqlite_world: World) -> None:
+    world = sqlite_world
     await healed(world)
     await healed(world, "inst-2", "oom_killed")
-    await world.store._db.write(lambda c: c.execute(text("DROP TABLE past_heals")))
+    await without_past(world)
     await world.store.close()
     world.store = world.open()
     found = await world.store.past(asking(), ["oom_killed"])
@@ -184,10 +191,11 @@ async def test_a_database_from_before_there_was_a_past_learns_from_what_it_holds
     assert [one.held for item in found for one in item.attempts] == [True, True]
 
 
-async def test_a_record_that_cannot_be_read_any_more_does_not_keep_the_database_shut(world: World) -> None:
+async def test_a_record_that_cannot_be_read_any_more_does_not_keep_the_database_shut(sqlite_world: World) -> None:
+    world = sqlite_world
     await healed(world)
     await healed(world, cause="oom_killed")
-    await world.store._db.write(lambda c: c.execute(text("DROP TABLE past_heals")))
+    await without_past(world)
     spoil = text('UPDATE incidents SET outcome = \'{"status": "unheard of"}\' WHERE number = 1')
     await world.store._db.write(lambda c: c.execute(spoil))
     await world.store.close()
@@ -257,7 +265,7 @@ async def test_among_twenty_thousand_the_right_ones_are_found(world: World) -> N
             assert [item.number for item in found] == expected(rows, resource_id, causes, 5), (resource_id, causes)
 
 
-async def test_every_search_takes_rows_and_order_from_an_index(world: World) -> None:
+async def test_every_search_takes_rows_and_order_from_an_index(sqlite_world: World) -> None:
     def plans(connection: Connection) -> list[str]:
         lines = []
         for _, queries in past.searches(asking(resource=OTHER), ["oom_killed", "bad_config"], 5):
@@ -267,7 +275,7 @@ async def test_every_search_takes_rows_and_order_from_an_index(world: World) -> 
         return lines
 
     both = "SEARCH past_heals USING INDEX past_of_resource_and_cause"
-    assert await world.store._db.read(plans) == [
+    assert await sqlite_world.store._db.read(plans) == [
         f"{both} (resource_kind=? AND resource_id=? AND suspected_cause=?)",
         f"{both} (resource_kind=? AND resource_id=? AND suspected_cause=?)",
         "SEARCH past_heals USING INDEX past_of_resource (resource_kind=? AND resource_id=?)",

@@ -10,7 +10,7 @@ import pytest
 from graph.ports import Hold, Refusal, Started
 from graph.records import ActionResult
 from graph.rules.freezing import FreezeWindow
-from server.store import Conflict, FleetRules, Store, Telling, Who
+from server.store import Conflict, FleetRules, Telling, Who
 from tests.server.world import RESOURCE, World, alert, plan
 
 ADA = Who("ada", "token", "192.0.2.9")
@@ -220,9 +220,7 @@ async def test_a_repair_that_a_human_approved_demotes_nothing(world: World) -> N
 
 
 async def test_where_the_settings_say_so_nothing_is_demoted(world: World) -> None:
-    world.store = Store.open(
-        f"sqlite:///{world.folder / 'selfheal.db'}", now=lambda: world.at, rules=FleetRules(demotes=False)
-    )
+    world.store = world.open(FleetRules(demotes=False))
     incident_id = await world.opened()
     await world.begin(incident_id)
     await acted(world, incident_id)
@@ -289,19 +287,9 @@ async def test_each_scope_is_resumed_by_itself_and_all_is_audited(world: World) 
     ]
 
 
-async def test_a_pause_of_an_older_database_still_holds(world: World) -> None:
-    insert = "INSERT INTO switches (name, by, reason, at) VALUES ('pause', 'ada', 'old', 1)"
-    await world.store._db.write(lambda c: c.exec_driver_sql(insert))
-    await world.store.close()
-    world.store = world.open()
-    assert [(item["scope"], item["by"]) for item in await world.store.pauses()] == [("all", "ada")]
-
-
 async def test_a_freeze_window_holds_at_once_what_was_approved_before(world: World) -> None:
     window = FreezeWindow(name="new year", starts="0 0 1 1 *", hours=6)
-    world.store = Store.open(
-        f"sqlite:///{world.folder / 'selfheal.db'}", now=lambda: world.at, rules=FleetRules((window,))
-    )
+    world.store = world.open(FleetRules((window,)))
     incident_id = await world.opened()
     await world.begin(incident_id)
     begun = await world.store.start(world.request(incident_id))
@@ -314,9 +302,7 @@ async def test_a_freeze_window_holds_at_once_what_was_approved_before(world: Wor
 
 
 async def test_what_was_done_too_often_shows_as_rate_limited(world: World) -> None:
-    world.store = Store.open(
-        f"sqlite:///{world.folder / 'selfheal.db'}", now=lambda: world.at, rules=FleetRules(max_actions_per_hour=1)
-    )
+    world.store = world.open(FleetRules(max_actions_per_hour=1))
     incident_id = await world.opened()
     await world.begin(incident_id)
     await acted(world, incident_id)
@@ -330,8 +316,9 @@ async def test_since_when_which_freeze_windows_were_in_force_is_in_the_log(world
     assert (await world.store.audit())[0] == []
     window = FreezeWindow(name="nightly", starts="0 1 * * *", hours=2)
     for rules in (FleetRules((window,)), FleetRules((window,)), FleetRules()):
-        url = f"sqlite:///{world.folder / 'selfheal.db'}"
-        await Store.open(url, now=lambda: world.at, rules=rules).note_windows()
+        store = world.open(rules)
+        await store.note_windows()
+        await store.close()
     entries, _ = await world.store.audit()
     assert [[item["name"] for item in entry["detail"]["windows"]] for entry in entries] == [[], ["nightly"]]
 

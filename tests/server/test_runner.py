@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 
 from agents.legs import Finished, LegEnd, Resting
+from graph.journal import LeaseLost
 from graph.records import Alert, AlertGroup, Attempt, Incident, Outcome
-from server.queue import HealQueue
+from server.leases import HeldLeases, elapsed
 from server.runner import Runner, RunnerTimes
 from server.store import Store
 from tests.server.world import alert, placing
@@ -55,11 +56,12 @@ class ScriptedAgent:
 
 @dataclass
 class Server:
-    """A store, a queue and a runner, as `serve` has them."""
+    """A store and a runner, as `serve` has them."""
 
     folder: Path
     agent: ScriptedAgent = field(default_factory=ScriptedAgent)
     firing: bool | None = False
+    room: int = 2
 
     async def up(self, name: str = "test") -> None:
         self.store = Store.open(f"sqlite:///{self.folder / 'selfheal.db'}")
@@ -68,17 +70,11 @@ class Server:
         async def condition(alert: Alert) -> bool | None:
             return self.firing
 
-        self.runner = Runner(self.store, {"Instance": self.agent}, condition, name, QUICK)
-        self.queue = HealQueue(f"sqlite:///{self.folder / 'queue.db'}", name, self.run, worker_concurrency=2)
-        await self.queue.launch()
-        self.runner.start(self.queue)
-
-    async def run(self, incident_id: str, leg: int) -> None:
-        await self.runner.run_leg(incident_id, leg)
+        self.runner = Runner(self.store, {"Instance": self.agent}, condition, name, QUICK, concurrency=self.room)
+        self.runner.start()
 
     async def down(self) -> None:
-        await self.runner.stop()
-        await self.queue.close(2)
+        await self.runner.stop(2)
         await self.store.close()
 
     async def post(self, *alerts: Alert) -> str:
@@ -160,7 +156,6 @@ async def test_what_ran_when_the_process_went_away_is_run_by_the_next(tmp_path: 
     incident_id = await server.post()
     await until(lambda: len(server.agent.legs) == 1)
     await server.runner.stop()
-    await server.queue.close(0)
     await server.store.close()
 
     successor = Server(tmp_path)
@@ -192,7 +187,7 @@ async def test_a_runner_that_is_kicked_in_the_moment_it_stops_does_stop(tmp_path
     server = Server(tmp_path)
     server.store = Store.open(f"sqlite:///{tmp_path / 'selfheal.db'}")
     runner = Runner(server.store, {}, lambda alert: asyncio.sleep(0, False), "test", QUICK)
-    runner.start(NoQueue())
+    runner.start()
     await asyncio.sleep(0.3)
     runner.kick()
     for _ in range(ticks):
@@ -202,6 +197,25 @@ async def test_a_runner_that_is_kicked_in_the_moment_it_stops_does_stop(tmp_path
     await server.store.close()
 
 
-class NoQueue:
-    async def submit(self, incident_id: str, leg: int, resource_key: str) -> bool:
-        return True
+async def test_never_more_legs_at_a_time_than_there_is_room_and_all_of_them_in_the_end(tmp_path: Path) -> None:
+    server = Server(tmp_path, room=1)
+    await server.up()
+    server.agent.gate = asyncio.Event()
+    posted = [await server.post(alert(resource_id=f"inst-{number}")) for number in (1, 2)]
+    await until(lambda: server.runner.running == 1)
+    await asyncio.sleep(3 * QUICK.sweep)
+    assert len(server.agent.legs) == 1
+    server.agent.gate.set()
+    for incident_id in posted:
+        await until(lambda found=incident_id: closed(server, found))
+    await server.down()
+
+
+async def test_a_leg_whose_lease_is_lost_here_may_write_nothing_more(server: Server) -> None:
+    leases = HeldLeases()
+    leases.keep("w:1", 8.0, elapsed())
+    leases.check("w:1")
+    leases.keep("w:1", 8.0, elapsed() - 9.0)
+    for holder in ("w:1", "never-held"):
+        with pytest.raises(LeaseLost):
+            leases.check(holder)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from agents.legs import Resting
 from graph.ports import Entry
 from graph.records import Alert, AlertGroup, Attempt
-from server.store import Conflict, Failed, NotFound, Overloaded, Store, StoreError
+from server.store import Conflict, Failed, NotFound, Overloaded
 from tests.server.world import World, alert, placing, plan
 
 
@@ -313,13 +312,3 @@ async def test_a_failing_write_keeps_nothing_of_itself_and_harms_no_other(world:
     bad = world.store.decide("999", "approve", "x", "ada")
     results = await asyncio.gather(bad, world.post(alert()), return_exceptions=True)
     assert isinstance(results[0], NotFound) and not isinstance(results[1], BaseException)
-
-
-def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
-    import sqlite3
-
-    with sqlite3.connect(tmp_path / "new.db") as connection:
-        connection.execute("CREATE TABLE meta (schema_version INTEGER NOT NULL)")
-        connection.execute("INSERT INTO meta VALUES (99)")
-    with pytest.raises(StoreError, match="schema version 99"):
-        Store.open(f"sqlite:///{tmp_path / 'new.db'}")

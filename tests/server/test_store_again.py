@@ -163,15 +163,6 @@ async def test_a_takeover_is_told(world: World) -> None:
     assert record is not None and "w:1 was not heard of" in record["timeline"][-1]["sentence"]
 
 
-async def test_a_used_up_leg_gets_a_new_number_unless_it_has_moved_on(world: World) -> None:
-    incident_id = await world.opened()
-    assert await world.store.renumber(incident_id, 1)
-    assert not await world.store.renumber(incident_id, 1)
-    assert [item.leg for item in await world.store.runnable()] == [2]
-    await world.begin(incident_id)
-    assert not await world.store.renumber(incident_id, 2)
-
-
 @pytest.mark.parametrize("reference", ["9" * 40, "²", "", "no-such-id"])
 async def test_a_reference_that_names_nothing_finds_nothing(world: World, reference: str) -> None:
     assert await world.store.incident(reference) is None

@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from agents.instance import INSTANCE
 from agents.legs import Finished, WaitingForApproval
 from graph.ports import JournalRequest
 from graph.records import Alert, AlertGroup, Gate, Outcome, OutcomeStatus, Plan, PlanStep, Resource, SshAccess, Times
 from graph.rules.classify import Placed, place
-from server.store import Accepted, Leg, Store
+from server.store import Accepted, FleetRules, Leg, Store
+from server.store.schema import incidents
 
 RESOURCE = Resource(
     id="inst-1", kind="Instance", address="192.0.2.1", ssh=SshAccess(user="ops", key_file="k", known_hosts="h")
@@ -39,16 +42,18 @@ def plan(action: str = "restart_service") -> Plan:
 
 @dataclass
 class World:
-    """A store and its clock."""
+    """A store and its clock. `url`: another database than SQLite's file in the folder."""
 
     folder: Path
+    url: str = ""
     at: datetime = field(default_factory=lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
     def __post_init__(self) -> None:
+        self.url = self.url or f"sqlite:///{self.folder / 'selfheal.db'}"
         self.store = self.open()
 
-    def open(self) -> Store:
-        return Store.open(f"sqlite:///{self.folder / 'selfheal.db'}", now=lambda: self.at)
+    def open(self, rules: FleetRules | None = None) -> Store:
+        return Store.open(self.url, now=lambda: self.at, rules=rules)
 
     def later(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
@@ -69,7 +74,7 @@ class World:
 
     async def leg_of(self, incident_id: str) -> int:
         row: Any = await self.store._db.read(
-            lambda c: c.exec_driver_sql("SELECT leg FROM incidents WHERE id = ?", (incident_id,)).scalar()
+            lambda c: c.execute(select(incidents.c.leg).where(incidents.c.id == incident_id)).scalar()
         )
         return int(row)
 

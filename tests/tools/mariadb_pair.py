@@ -1,17 +1,22 @@
 """A real MariaDB primary and its replica on loopback ports, for tests; run as whoever runs the tests.
 
-The servers' files are made once and copied, so that a pair is up in about a second.
+The servers' files are made once and copied, so that a pair is up in about a second. They ask for no kernel AIO: a
+machine gives only so much of it, and servers that are tried side by side take it from each other.
 """
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import getpass
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pymysql
@@ -32,7 +37,7 @@ OPTIONS = (
     "--log-bin=bin", "--log-slave-updates=1", "--skip-name-resolve", "--innodb-buffer-pool-size=16M",
     "--innodb-log-file-size=4M", "--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--relay-log=relay",
     "--slave-net-timeout=4", "--bind-address=127.0.0.1", f"--max-connections={CONNECTIONS}", "--key-buffer-size=1M",
-    "--innodb-lock-wait-timeout=20",
+    "--innodb-lock-wait-timeout=20", "--innodb-use-native-aio=0",
 )  # fmt: skip
 
 
@@ -181,7 +186,7 @@ def running_pair(folder: Path) -> Iterator[Pair]:
     (folder / "password").write_text(PASSWORD + "\n")
     pair = Pair(folder, Server(folder / "pri", free_port(), 1), Server(folder / "rep", free_port(), 2))
     make_files(pair.primary.data)
-    shutil.copytree(pair.primary.data, pair.replica.data)
+    make_files(pair.replica.data)
     try:
         pair.primary.start()
         pair.replica.start()
@@ -197,13 +202,27 @@ def running_pair(folder: Path) -> Iterator[Pair]:
 
 
 def make_files(data: Path) -> None:
-    """The files of a new server."""
+    """The files of a new server: made once for a process, by one process at a time, and copied from there on."""
+    shutil.copytree(template(), data)
+
+
+@cache
+def template() -> Path:
+    """A server's files that no server runs on. Raises RuntimeError with what was printed where they can't be made."""
     assert INSTALL is not None
-    subprocess.run(
-        [INSTALL, "--no-defaults", f"--user={getpass.getuser()}", f"--datadir={data}", "--skip-test-db",
-         "--auth-root-authentication-method=normal", "--skip-name-resolve", "--innodb-log-file-size=4M"],
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+    folder = Path(tempfile.mkdtemp(prefix="selfheal-mariadb-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with (Path(tempfile.gettempdir()) / f"selfheal-mariadb-{getpass.getuser()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = subprocess.run(
+            [INSTALL, "--no-defaults", f"--user={getpass.getuser()}", f"--datadir={folder / 'data'}", "--skip-test-db",
+             "--auth-root-authentication-method=normal", "--skip-name-resolve", "--innodb-log-file-size=4M",
+             "--innodb-use-native-aio=0"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+        )  # fmt: skip
+    if made.returncode != 0:
+        raise RuntimeError(f"{INSTALL} ended with {made.returncode}:\n{made.stdout[-3000:]}")
+    return folder / "data"
 
 
 def users(primary: Server) -> None:
