@@ -41,12 +41,16 @@ class Started:
 
 @dataclass(frozen=True)
 class AlreadyStarted:
-    """Somebody began this very step before. `result` is None where nobody wrote how it ended."""
+    """Somebody began this very step before. `result` is None where nobody wrote how it ended.
+
+    `plan_fingerprint`: of which plan it was a step.
+    """
 
     started_at: datetime
     deadline_at: datetime
     baseline: Mapping[str, Any]
     result: ActionResult | None
+    plan_fingerprint: str = ""
 
 
 @dataclass(frozen=True)

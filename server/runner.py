@@ -47,8 +47,8 @@ class AgentLike(Protocol):
 class RunnerTimes:
     """Seconds. A worker that dies is replaced within `lease` and a sweep."""
 
-    lease: float = 8.0
-    renew: float = 2.0
+    lease: float = 6.0
+    renew: float = 1.5
     sweep: float = 0.5
     recheck: float = 2.0
 

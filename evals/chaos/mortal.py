@@ -95,7 +95,7 @@ def arm(fate: Fate) -> None:
         ("end_leg", "end", nothing),
     ):
         setattr(Store, name, watched(fate, event, getattr(Store, name), detail, bool))
-    fenced = checkpoints._Fenced
+    fenced: Any = checkpoints._Fenced
     fenced.aput = watched(fate, "checkpoint", fenced.aput, source_of, bool)
     fenced.aput_writes = watched(fate, "writes", fenced.aput_writes, nothing, bool)
 

@@ -16,6 +16,7 @@ from graph.ports import (
     Hold,
     JournalRequest,
     LeaseLost,
+    PermanentError,
     Probe,
     Refusal,
     Started,
@@ -102,7 +103,15 @@ async def _run(step: Step, begun: Started, deps: Deps) -> ActionOutput:
 
 
 async def _settle(step: Step, found: AlreadyStarted, deps: Deps, leg: Leg) -> ActionResult:
-    """A step that was begun before: take its result, wait out its deadline, or prove what became of it."""
+    """A step that was begun before: take its result, wait out its deadline, or prove what became of it.
+
+    Raises PermanentError where it was begun for another plan: its result says nothing of this one.
+    """
+    plan = step.heal.plan
+    if found.plan_fingerprint and plan is not None and found.plan_fingerprint != plan.plan_fingerprint:
+        raise PermanentError(
+            f"step {step.key} was begun for another plan ({found.plan_fingerprint}): not taken for ours"
+        )
     if found.result is not None:
         return found.result
     probe = await deps.actions.probe(step.resource, step.step, step.key, found.baseline)

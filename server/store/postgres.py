@@ -40,6 +40,7 @@ def postgres_engine(url: str) -> Engine:
         "idle_in_transaction_session_timeout": f"{STOPPED_WRITER_SECONDS}s",
         "lock_timeout": f"{LOCK_WAIT_SECONDS}s",
         "statement_timeout": f"{STATEMENT_SECONDS}s",
+        "synchronous_commit": "on",  # what is answered with 202 must survive, whatever the server's default is
         "TimeZone": "UTC",
     }
     engine = create_engine(

@@ -124,7 +124,7 @@ def _against(connection: Connection, request: JournalRequest, windows: Sequence[
         return Hold("paused", f"repairs are paused: {waits}", request.now + PAUSED_LOOK_AGAIN)
     if request.approval_needed and not _approved(connection, request):
         return Refusal("not_approved", f"no valid approval of plan {request.plan_fingerprint}")
-    if held := _leased_to_another(connection, request):
+    if held := _leased_to_another(connection, request) or _under_way(connection, request):
         return held
     for target in request.touches:
         upsert(connection, leases, {"target": target, "incident_id": request.incident_id}, ("target",))
@@ -142,6 +142,20 @@ def _leased_to_another(connection: Connection, request: JournalRequest) -> Hold 
     return None
 
 
+def _under_way(connection: Connection, request: JournalRequest) -> Hold | None:
+    """A step of another attempt that may still run: one whose worker died before the heal was begun afresh."""
+    unsettled = (
+        journal.c.incident_id == request.incident_id,
+        journal.c.attempt != request.attempt,
+        journal.c.finished_at.is_(None),
+        journal.c.deadline_at > stamp(request.now),
+    )
+    row = connection.execute(select(journal.c.action, journal.c.deadline_at).where(*unsettled)).first()
+    if row is None:
+        return None
+    return Hold("unsettled", f"{row.action}, begun before, may still be under way", moment(row.deadline_at))
+
+
 def _approved(connection: Connection, request: JournalRequest) -> bool:
     found = connection.execute(
         select(func.count()).where(
@@ -155,4 +169,4 @@ def _approved(connection: Connection, request: JournalRequest) -> bool:
 
 def _begun(row: Row[Any]) -> AlreadyStarted:
     result = ActionResult.model_validate(row.result) if row.result else None
-    return AlreadyStarted(moment(row.started_at), moment(row.deadline_at), row.baseline, result)
+    return AlreadyStarted(moment(row.started_at), moment(row.deadline_at), row.baseline, result, row.plan_fingerprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -158,3 +159,25 @@ async def test_the_fleet_view_counts_the_last_hours_actions_on_the_resource(worl
     assert (await world.store.view(record)).recent_actions == 1
     world.later(3601)
     assert (await world.store.view(record)).recent_actions == 0
+
+
+async def test_nothing_is_begun_beside_a_step_of_the_same_heal_that_may_still_run(world: World) -> None:
+    incident_id = await running(world)
+    await world.store.start(world.request(incident_id, deadline_seconds=10.0))
+    beside = world.request(incident_id, idempotency_key=f"{incident_id}:2:0", attempt=2)
+    held = await world.store.start(beside)
+    assert isinstance(held, Hold) and held.rule == "unsettled" and "restart_service" in held.reason
+    world.later(11)
+    assert isinstance(await world.store.start(beside), Started)
+
+
+async def test_who_was_stopped_between_asking_and_writing_has_neither_lease_nor_more_time(world: World) -> None:
+    incident_id = await running(world)
+    request = world.request(incident_id)
+    world.later(10)
+    assert isinstance(await world.store.start(request), Started)
+    found = await world.store.find(request.idempotency_key)
+    assert found is not None and found.deadline_at == world.at + timedelta(seconds=30)
+    world.later(6)
+    late = await world.store.start(world.request(incident_id, idempotency_key="k", now=request.now))
+    assert isinstance(late, Refusal) and late.rule == "lease_lost"
