@@ -100,7 +100,7 @@ def test_the_config_variable_names_the_file(tmp_path: Path, monkeypatch: pytest.
         ("prometheus: {url: 'localhost:9090'}", "prometheus.url: must be a URL"),
         ("llm: {base_url: 'http://x'}", "llm.model: missing: add it"),
         ("database_url: mysql://x", "database_url: must name a file, e.g. sqlite:///"),
-        ("database_url: postgresql://h/db", "database_url: PostgreSQL is not supported by this release"),
+        ("database_url: sqlite://", "or postgresql://user@host/database"),
         ("policies: 5", "policies: must be a list of policies, or the path"),
         (f"resources: [{RESOURCE}, {RESOURCE}]", "resources[1] declares Instance/a again, after resources[0]"),
         ("resources: [{id: a, kind: Instance, address: x}]", "resources[0]: resource 'a': transport ssh needs"),
