@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from agents.agent import Agent
@@ -19,6 +19,7 @@ from server.notify_worker import NotifyWorker
 from server.queue import HealQueue
 from server.runner import Runner
 from server.services import Runtime, Services
+from server.store import StoreError
 from server.wiring import deps_of, make_prometheus, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
 
@@ -79,6 +80,9 @@ async def load_healing(services: Services) -> AsyncIterator[Healing]:
         if (silencer := make_silencer(services, tools)) is not None:
             stack.push_async_callback(silencer.release)
             stack.push_async_callback(_cancelled, asyncio.create_task(silencer.run(), name="silences"))
+        counting = asyncio.create_task(services.metrics.keep_always(store), name="totals")
+        stack.push_async_callback(_kept, services)
+        stack.push_async_callback(_cancelled, counting)
         name = process_name()
         yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name)
 
@@ -86,6 +90,11 @@ async def load_healing(services: Services) -> AsyncIterator[Healing]:
 def process_name() -> str:
     """This process and no other, ever: leases and the queue tell processes apart by it."""
     return f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+async def _kept(services: Services) -> None:
+    with suppress(StoreError):  # The numbers of the last seconds; nothing else may suffer for them.
+        await services.metrics.keep(services.store)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
