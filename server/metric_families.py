@@ -12,8 +12,7 @@ from prometheus_client.registry import Collector
 from agents.reasoning.ledger import Status
 from graph.records import OutcomeStatus
 from server.store import tallies
-
-PHASES = ("queued", "running", "waiting", "waiting_approval", "escalated", "declined", "taken_over", "closed")
+from server.store.counting import OPEN
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Stored(Collector):
         for total in HISTOGRAMS:
             yield _histogram(total, totals.get(total.tally, {}))
         phases = GaugeMetricFamily("selfheal_incidents", "Incidents, by phase.", labels=["phase"])
-        for phase, number in {**dict.fromkeys(PHASES, 0), **self._counts["phases"]}.items():
+        for phase, number in {**dict.fromkeys(OPEN, 0), **self._counts["phases"]}.items():
             phases.add_metric([phase], number)
         yield phases
         yield from _of_notices(self._counts["notifications"])

@@ -22,7 +22,7 @@ from server.commands.rules import shipped
 from server.own_alerts import DEAD_MANS_SWITCH
 from tests.server.live import LiveServer
 from tests.server.test_alerting import promtool
-from tests.server.test_metrics import told_of_everything
+from tests.server.test_metrics_promises import told_of_everything
 from tests.server.web import TOKENS, alert_body
 from tests.tools.http_faults import closed_port
 from tests.tools.real_daemon import running
