@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from agents.reasoning.ledger import ModelCall, Usage
 from graph.records import Alert, AlertGroup
 from graph.rules.notifying import Listener
 from server.operations_api import numbers
 from server.services import Services
-from server.store import Telling
+from server.store import Telling, deliveries
 from tests.server.test_metrics import samples
 from tests.server.web import end_leg, finished, make_services, running
+from tests.server.world import World
 
 OPERATING = (Path(__file__).parent.parent.parent / "docs" / "operating.md").read_text()
 
@@ -55,6 +56,43 @@ async def test_notices_are_counted_with_those_that_fail(tmp_path: Path) -> None:
     assert seen["selfheal_notifications_total{escalated,gave_up,chat}"] == 0
     assert seen["selfheal_notifications_waiting{chat}"] == 1
     assert "selfheal_notifications_failing_seconds{chat}" in seen
+
+
+async def test_every_way_a_notice_may_end_is_counted_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    hears = frozenset({"opened", "mitigated", "digest"})
+    telling = Telling(listeners=(Listener("chat", hears),), max_per_hour=1, digest_after=timedelta(0))
+    numbered = [f"inst-{number}" for number in range(4)]
+
+    def tell(connection: Connection) -> None:
+        for resource in (*numbered, "inst-0"):  # The last repeats the first, which is folded into it.
+            payload = {"event": "opened", "incident_id": resource, "resource": resource}
+            deliveries.deliver(connection, telling, "chat", payload, f"{resource}:{world.at}", world.at)
+            world.later(1)
+
+    db, store = world.store._db, world.store
+    await db.write(tell)
+    [first] = await store.claim_deliveries(telling, "chat")
+    await store.not_delivered(first.id, world.at, "away")
+    [again] = await store.claim_deliveries(telling, "chat")
+    await store.delivered(again.id)
+    await db.write(lambda c: deliveries.digest(c, "chat", world.at))
+    [digest] = await store.claim_deliveries(telling, "chat")
+    await store.not_delivered(digest.id, None, "gone")
+    payload = {"event": "mitigated", "incident_id": "a", "resource": "r"}
+    await db.write(lambda c: deliveries.deliver(c, telling, "mail", payload, "x", world.at))
+    await db.write(lambda c: deliveries.forget(c, ["chat"]))
+    counted = (await store.counts())["totals"]["notifications"]
+    assert counted == {
+        ("chat", "opened", "folded"): 1,
+        ("chat", "opened", "held"): 3,
+        ("chat", "opened", "failed"): 1,
+        ("chat", "opened", "sent"): 1,
+        ("chat", "digest", "failed"): 1,
+        ("chat", "digest", "gave_up"): 1,
+        ("mail", "mitigated", "dropped"): 1,
+    }
+    await store.close()
 
 
 async def test_names_and_units_are_as_prometheus_has_them_and_labels_are_of_few_values(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import tempfile
 import urllib.parse
 import urllib.request
@@ -201,6 +202,22 @@ def test_every_rule_says_what_to_do_and_is_for_people_and_in_the_handbook() -> N
         for rule in group["rules"]:
             assert rule["annotations"]["summary"] and rule["annotations"]["todo"], rule["alert"]
             assert rule["labels"]["component"] == "self-heal" and "resource_id" not in rule["labels"]
+
+
+def test_the_route_shown_brings_the_switch_to_us_and_to_whoever_calls_and_the_rest_to_people(tmp_path: Path) -> None:
+    if (binary := shutil.which("amtool")) is None:
+        pytest.skip("amtool is missing: it comes with Debian's package prometheus-alertmanager")
+    [shown] = [text for text in re.findall(r"```yaml\n(.*?)```", OPERATING, re.S) if "alertmanager.yml" in text]
+    (tmp_path / "alertmanager.yml").write_text(shown)
+
+    def receivers(*labels: str) -> str:
+        command = [binary, "config", "routes", "test", "--config.file", f"{tmp_path}/alertmanager.yml", *labels]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+
+    own = "component=self-heal"
+    assert receivers(own, f"alertname={DEAD_MANS_SWITCH}") == "selfheal,heartbeat"
+    assert receivers(own, "alertname=SelfHealQueueOld") == "people"
+    assert receivers("alertname=DiskFull", "resource_id=inst-abc123") == "selfheal"
 
 
 def test_promtool_finds_nothing_wrong_with_the_page(watched: Watched, tmp_path: Path) -> None:
