@@ -1,58 +1,80 @@
-"""What Prometheus scrapes of us: most of it counted in the store, so that it is right across restarts and processes."""
+"""What Prometheus scrapes of us: what the store counts for all processes, and what this process has seen itself."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Protocol, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from graph.ports import Chronicle, Directives, Entry
 from graph.records import Approval, Stop
+from graph.rules.intake import Decision
+from server.metric_families import Stored
+from server.store.tallies import LEGS_OVERTAKEN, NODE_SECONDS, Tally, observed
+
+log = logging.getLogger("selfheal.metrics")
 
 MAX_TIMED = 4096
-RESULTS = {"digested": "held"}
-"""What became of a notice, where it is called otherwise than in the store."""
-BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120)
+KEEP_SECONDS = 5.0
+REFUSALS = ("overloaded", "store")
+
+
+class KeepsTotals(Protocol):
+    async def add_up(self, amounts: Mapping[Tally, float]) -> None: ...
 
 
 class Metrics:
     """The numbers of this process, and the page with these and the store's."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        # A series of creation times beside each counter: Prometheus reads them in another format only.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self._alerts = Counter(
             "selfheal_alerts_received",
             "Alerts received by this process, by what was decided about them.",
             ("decision",),
-            registry=self._registry,
+            registry=registry,
         )
-        self._nodes = Histogram(
-            "selfheal_node_seconds",
-            "How long each node of a heal took in this process.",
-            ("node",),
-            buckets=BUCKETS,
-            registry=self._registry,
+        for decision in get_args(Decision):
+            self._alerts.labels(decision)
+        self._refused = Counter(
+            "selfheal_alerts_refused",
+            "Alerts this process answered 503 to, which Alertmanager sends again: too many wait, or the store fails.",
+            ("reason",),
+            registry=registry,
         )
-
+        for reason in REFUSALS:
+            self._refused.labels(reason)
         self._silencing = Counter(
             "selfheal_silencing_failures",
-            "Times the silences in Alertmanager could not be put right.",
-            registry=self._registry,
+            "Times this process could not put the silences in Alertmanager right.",
+            registry=registry,
         )
-
-        self._leases_lost = Counter(
-            "selfheal_leases_lost",
-            "Legs of heals that this process ran and another one took over.",
-            registry=self._registry,
+        self._switch = Gauge(
+            "selfheal_dead_mans_switch_timestamp_seconds",
+            "When this process last received the alert SelfHealDeadMansSwitch; 0 where it has not.",
+            registry=registry,
         )
-
-    def lease_lost(self) -> None:
-        self._leases_lost.inc()
+        self._usable = Gauge("selfheal_store_usable", "1 while this process can use the store.", registry=registry)
+        self._ready = Gauge("selfheal_ready", "1 while this process is ready, as /readyz has it.", registry=registry)
+        build = Gauge("selfheal_build_info", "The release this process runs.", ("version",), registry=registry)
+        build.labels(version("selfheal")).set(1)
+        self._amounts: dict[Tally, float] = defaultdict(float)
 
     def silencing_failed(self) -> None:
         self._silencing.inc()
@@ -60,92 +82,52 @@ class Metrics:
     def alert(self, decision: str) -> None:
         self._alerts.labels(decision).inc()
 
+    def refused(self, reason: str, alerts: int) -> None:
+        """`reason` is one of REFUSALS."""
+        self._refused.labels(reason).inc(alerts)
+
+    def heard_switch(self) -> None:
+        self._switch.set_to_current_time()
+
     def node(self, name: str, seconds: float) -> None:
-        self._nodes.labels(name).observe(seconds)
+        self._add(observed(NODE_SECONDS, (name,), seconds))
 
-    def page(self, counts: Mapping[str, Any], paused: bool) -> bytes:
-        """The text format, with what `Store.counts` says."""
+    def lease_lost(self) -> None:
+        """A leg that this process ran was taken over by another one."""
+        self._amounts[LEGS_OVERTAKEN, ()] += 1
+
+    async def keep(self, store: KeepsTotals) -> None:
+        """Bring to the store what this process has counted since the last time. What can't be brought is kept."""
+        amounts, self._amounts = self._amounts, defaultdict(float)
+        try:
+            if amounts:
+                await store.add_up(amounts)
+        except Exception:
+            self._add(amounts)
+            raise
+
+    def _add(self, amounts: Mapping[Tally, float]) -> None:
+        for tally, amount in amounts.items():
+            self._amounts[tally] += amount
+
+    async def keep_always(self, store: KeepsTotals, every_seconds: float = KEEP_SECONDS) -> None:
+        """Until cancelled. Not at each step: a heal must not wait for being counted."""
+        while True:
+            await asyncio.sleep(every_seconds)
+            try:
+                await self.keep(store)
+            except Exception as error:  # numbers are no reason to stop; they are brought later
+                log.warning("what was counted could not be kept, it is tried again: %s", error)
+
+    def page(self, counts: Mapping[str, Any] | None, paused: bool, *, usable: bool = True, ready: bool = True) -> bytes:
+        """The text format, with what `Counting.counts` of the store says; None: the store can't be asked."""
+        self._usable.set(usable)
+        self._ready.set(ready)
+        if counts is None:
+            return generate_latest(self._registry)
         registry = CollectorRegistry()
-        registry.register(_Counted(counts, paused))
+        registry.register(Stored(counts, paused))
         return generate_latest(self._registry) + generate_latest(registry)
-
-
-class _Counted(Collector):
-    """The store's counts as metric families."""
-
-    def __init__(self, counts: Mapping[str, Any], paused: bool) -> None:
-        self._counts = counts
-        self._paused = paused
-
-    def collect(self) -> Iterator[Metric]:
-        phases = GaugeMetricFamily("selfheal_incidents", "Incidents, by phase.", labels=["phase"])
-        for phase, number in self._counts.get("phases", {}).items():
-            phases.add_metric([phase], number)
-        yield phases
-        outcomes = CounterMetricFamily("selfheal_outcomes", "Heals that ended, by outcome.", labels=["outcome"])
-        for outcome, number in self._counts.get("outcomes", {}).items():
-            outcomes.add_metric([outcome], number)
-        yield outcomes
-        actions = CounterMetricFamily(
-            "selfheal_actions", "Side effects, by action and how each ended.", labels=["action", "status"]
-        )
-        for key, number in self._counts.get("actions", {}).items():
-            action, _, status = key.rpartition("/")
-            actions.add_metric([action, status], number)
-        yield actions
-        yield from _of_models(self._counts.get("model_calls", ()))
-        yield from _of_notices(self._counts.get("notifications", ()))
-        for name, text, value in (
-            ("selfheal_approvals_waiting", "Plans that wait for a human.", self._counts.get("approvals_waiting", 0)),
-            (
-                "selfheal_queue_age_seconds",
-                "Age of the oldest incident no worker has taken.",
-                self._counts.get("oldest_queued_seconds", 0),
-            ),
-            ("selfheal_paused", "1 while all repairs are paused.", int(self._paused)),
-        ):
-            yield GaugeMetricFamily(name, text, value=value)
-
-
-def _of_models(counts: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """What models were asked, and what it cost."""
-    calls = CounterMetricFamily("selfheal_model_calls", "Calls of models.", labels=["model", "purpose", "status"])
-    tokens = CounterMetricFamily("selfheal_model_tokens", "Tokens of models.", labels=["model", "direction"])
-    seconds = CounterMetricFamily("selfheal_model_seconds", "Seconds spent waiting for models.", labels=["model"])
-    cost = CounterMetricFamily("selfheal_model_cost_usd", "Estimated cost of priced calls.", labels=["model"])
-    totals: dict[str, dict[str, float]] = {}
-    for row in counts:
-        calls.add_metric([row["model"], row["purpose"], row["status"]], row["calls"])
-        total = totals.setdefault(row["model"], defaultdict(float))
-        for name in ("input_tokens", "output_tokens", "seconds", "cost_usd"):
-            total[name] += row[name] or 0
-    for model, total in totals.items():
-        tokens.add_metric([model, "input"], total["input_tokens"])
-        tokens.add_metric([model, "output"], total["output_tokens"])
-        seconds.add_metric([model], total["seconds"])
-        cost.add_metric([model], total["cost_usd"])
-    yield from (calls, tokens, seconds, cost)
-
-
-def _of_notices(counts: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """What people were told. A notice that arrived after failures counts as sent, and as failed once a try."""
-    labels = ["target", "event", "result"]
-    told = CounterMetricFamily("selfheal_notifications", "Notices, by what became of them.", labels=labels)
-    waiting = GaugeMetricFamily("selfheal_notifications_waiting", "Notices not sent yet.", labels=["target"])
-    results: dict[tuple[str, str, str], int] = defaultdict(int)
-    waits: dict[str, int] = defaultdict(int)
-    for row in counts:
-        about = (row["target"], row["event"])
-        waits[row["target"]] += row["notices"] if row["state"] in ("due", "held") else 0
-        if row["state"] != "due":
-            results[*about, RESULTS.get(row["state"], row["state"])] += row["notices"]
-        for result in ("failed", "folded"):
-            results[*about, result] += row[result]
-    for about_and_result, number in results.items():
-        told.add_metric(list(about_and_result), number)
-    for target, number in waits.items():
-        waiting.add_metric([target], number)
-    yield from (told, waiting)
 
 
 class NodeTimer:

@@ -33,14 +33,31 @@ def operation_routes(services: Services) -> APIRouter:
 
     @router.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
     async def metrics() -> Response:
-        counts, paused = await services.store.counts(), await services.store.paused()
-        return Response(services.metrics.page(counts, paused is not None), media_type=CONTENT_TYPE_LATEST)
+        return Response(await numbers(services), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
 
+async def numbers(services: Services) -> bytes:
+    """The page for Prometheus. It comes without the store too, and then says so: that is when it is wanted most."""
+    trouble = await store_trouble(services)
+    counts, paused = None, False
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            counts, paused = await services.store.counts(), await services.store.paused() is not None
+    except Exception as error:  # whatever the driver raises
+        trouble = trouble or f"the store can't be read: {type(error).__name__}"
+    ready = trouble is None and runtime_trouble(services) is None
+    return services.metrics.page(counts, paused, usable=trouble is None, ready=ready)
+
+
 async def not_ready(services: Services) -> str | None:
     """Why the server is not ready to heal, or None."""
+    return await store_trouble(services) or runtime_trouble(services)
+
+
+async def store_trouble(services: Services) -> str | None:
+    """Why the store is not usable, or None."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             await services.store.ready()
@@ -48,6 +65,11 @@ async def not_ready(services: Services) -> str | None:
         return f"the store is not usable: {error}"[:300]
     except TimeoutError:
         return f"the store did not answer within {READY_SECONDS:g} s"
+    return None
+
+
+def runtime_trouble(services: Services) -> str | None:
+    """Why heals can't run in this process, or None."""
     if services.broken is not None:
         return f"the heals can't run: {services.broken}"[:300]
     if services.runtime is None:

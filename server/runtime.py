@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from server.notify_worker import NotifyWorker
 from server.runner import Runner
 from server.services import Runtime, Services
 from server.settings import Settings
+from server.store import StoreError
 from server.wiring import deps_of, make_prometheus, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
 
@@ -106,6 +107,8 @@ async def load_healing(services: Services, role: str = "heal") -> AsyncIterator[
         if (silencer := make_silencer(services, tools)) is not None:
             stack.push_async_callback(silencer.release)
             _beside(stack, on_duty(store, "silences", name, silencer.run), "silences")
+        stack.push_async_callback(_kept, services)
+        _beside(stack, services.metrics.keep_always(store), "totals")
         lost = services.metrics.lease_lost
         runner = Runner(store, agents, tools.condition, name, None, settings.worker_concurrency, leases, lost)
         yield Healing(runner, tools.actions, notices, name)
@@ -132,6 +135,11 @@ async def _be_seen(stack: AsyncExitStack, services: Services, name: str, role: s
 
 def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
     stack.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
+
+
+async def _kept(services: Services) -> None:
+    with suppress(StoreError):  # The numbers of the last seconds; nothing else may suffer for them.
+        await services.metrics.keep(services.store)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -13,12 +13,14 @@ from graph.records import MAX_LABEL_CHARS, AlertGroup
 from server.alert_bodies import BadAlert, ReceivedGroup, read_group
 from server.bodies import StrictRoute
 from server.errors import Problem, unavailable
+from server.own_alerts import is_switch
 from server.services import Services
 from server.store import Accepted, Overloaded, StoreError
 
 ALERTS_PER_COMMIT = 250
 COMMIT_SECONDS = 10.0
 
+_SWITCH = Accepted(None, None, "ignored", "the dead man's switch of Self-Heal's own rules: heard, nothing to repair")
 _EXAMPLE = {
     "alerts": [
         {
@@ -82,11 +84,16 @@ def webhook_routes(services: Services) -> APIRouter:
 async def _accept(services: Services, received: ReceivedGroup) -> list[Accepted]:
     """All alerts durable, in commits of bounded size; a group that fails half way is sent again and joins itself."""
     accepted: list[Accepted] = []
-    alerts = received.group.alerts
+    alerts = tuple(alert for alert in received.group.alerts if not is_switch(alert))
     for start in range(0, len(alerts), ALERTS_PER_COMMIT):
         part = received.group.model_copy(update={"alerts": alerts[start : start + ALERTS_PER_COMMIT]})
         accepted += await _commit(services, part)
-    return accepted
+    if len(alerts) == len(received.group.alerts):
+        return accepted
+    if any(alert.status == "firing" and is_switch(alert) for alert in received.group.alerts):
+        services.metrics.heard_switch()
+    answers = iter(accepted)
+    return [_SWITCH if is_switch(alert) else next(answers) for alert in received.group.alerts]
 
 
 async def _commit(services: Services, group: AlertGroup) -> Sequence[Accepted]:
@@ -94,10 +101,13 @@ async def _commit(services: Services, group: AlertGroup) -> Sequence[Accepted]:
         async with asyncio.timeout(COMMIT_SECONDS):
             return await services.store.accept(group, services.place, services.settings.limits.max_queued)
     except Overloaded as error:
+        services.metrics.refused("overloaded", len(group.alerts))
         raise unavailable(str(error), retry_after_seconds=10) from error
     except StoreError as error:
+        services.metrics.refused("store", len(group.alerts))
         raise unavailable(f"the store can't take alerts now: {error}"[:300]) from error
     except TimeoutError as error:
+        services.metrics.refused("store", len(group.alerts))
         raise unavailable(f"the store did not confirm within {COMMIT_SECONDS:g} s") from error
 
 

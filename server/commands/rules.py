@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
-from server.alerting import alerting_files, rule_files
+from server.alerting import OWN_RULES, alerting_files, rule_files
 from server.commands.common import JsonOption, out, print_json
 from server.settings_errors import ConfigError
 
@@ -21,7 +22,10 @@ def rules(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the Prometheus rules for all five issue types, or copy them (and exporter settings) with --out."""
+    """List the Prometheus rules, or copy them with --out.
+
+    Rules for all five issue types, what their exporters need, and rules and a Grafana dashboard about Self-Heal itself.
+    """
     if to is not None:
         copied = _copied(to, force)
         if as_json:
@@ -30,26 +34,26 @@ def rules(
         for path in copied:
             out().print(str(path), markup=False, soft_wrap=True)
         return
-    found = shipped()
+    found = shipped((*rule_files(), OWN_RULES))
     if as_json:
         print_json(found)
         return
     table = Table("alert", "issue type", "for", "file", box=None)
     for rule in found:
-        table.add_row(*(Text(str(rule[key])) for key in ("alert", "issue_type", "for", "file")))
+        table.add_row(*(Text(str(rule[key] or "self-heal")) for key in ("alert", "issue_type", "for", "file")))
     out().print(table)
 
 
-def shipped() -> list[dict[str, str]]:
-    """Every rule: alert, issue_type, severity, for, expr, file."""
+def shipped(files: Sequence[Path] = rule_files()) -> list[dict[str, str]]:
+    """Every rule: alert, issue_type (empty in those about Self-Heal itself), severity, for, expr, file."""
     found = []
-    for path in rule_files():
+    for path in files:
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             for rule in group["rules"]:
                 found.append(
                     {
                         "alert": rule["alert"],
-                        "issue_type": rule["labels"]["issue_type"],
+                        "issue_type": rule["labels"].get("issue_type", ""),
                         "severity": rule["labels"]["severity"],
                         "for": rule.get("for", "0s"),
                         "expr": rule["expr"],

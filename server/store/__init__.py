@@ -31,6 +31,7 @@ from server.store import (
     taking,
 )
 from server.store.accepting import Accepted, Overloaded, Place
+from server.store.counting import Counting
 from server.store.deciding import Conflict, NotFound
 from server.store.deliveries import Delivery, Telling
 from server.store.engine import Database, StoreBusy
@@ -72,7 +73,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store(People, Outgoing):
+class Store(People, Outgoing, Counting):
     """One database, opened by one process. All times are taken from `now`."""
 
     def __init__(
@@ -150,10 +151,6 @@ class Store(People, Outgoing):
     async def resource_of(self, incident_id: str) -> Resource | None:
         row = await self._db.read(lambda c: incident_row(c, incident_id))
         return Resource.model_validate(row.resource) if row is not None and row.resource else None
-
-    async def counts(self) -> dict[str, Any]:
-        now = stamp(self._now())
-        return await self._db.read(lambda c: reading.counts(c, now))
 
     async def recent(self, resource_key: str, limit: int = 5) -> list[str]:
         return await self._db.read(lambda c: reading.recent(c, resource_key, limit))

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from graph.records import Alert, AlertGroup, Outcome, Times
 from graph.rules.classify import Placed, cleaned
 from graph.rules.intake import Decision, Intake, KnownAlert, OpenIncident, intake
+from server.store import tallies
 from server.store.legs import Leg, begin
 from server.store.notices import notice
 from server.store.rows import add, change, incident_record, iso, moment, new_id, outcome_of, stamp, tell
@@ -126,6 +127,7 @@ def _open(connection: Connection, alert: Alert, placed: Placed, decided: Intake,
         records = {"outcome": outcome.model_dump(mode="json")}
         tell(connection, incident_id, "outcome", now, f"escalated to a human: {outcome.reason}", records=records)
         notice(connection, incident_id, "escalated", outcome.reason, now, key="opened")
+        tallies.count(connection, tallies.OUTCOMES, outcome.status)
     elif placed.announced:
         notice(connection, incident_id, "opened", f"received {alert.name}: {_summary(alert)}", now, key="opened")
     return Accepted(incident_id, number, "opened", decided.reason)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, case, func, select, update
 
 from graph.rules.notifying import Link, Listener, folded_until, room
+from server.store import tallies
 from server.store.rows import add, iso, moment, stamp
 from server.store.schema import approvals, incidents
 from server.store.telling_tables import calls, notifications
@@ -89,6 +90,7 @@ def deliver(
         if last.state == "due":
             values = {"payload": dict(payload), "folded": last.folded + 1, "call_id": call_id}
             connection.execute(update(notifications).where(table.id == last.id).values(**values))
+            tallies.count(connection, tallies.NOTIFICATIONS, target, event, "folded")
             return
         next_at = until
     add(
@@ -136,8 +138,10 @@ def claim(connection: Connection, telling: Telling, target: str, now: datetime, 
     for row in rows:
         if why := _settled_meanwhile(connection, row):
             _change(connection, row.id, state="dropped", problem=why)
+            tallies.count(connection, tallies.NOTIFICATIONS, target, row.event, "dropped")
         elif row.event != DIGEST and left == 0 and target not in telling.unlimited:
             _change(connection, row.id, state="held", next_at=stamp(now))
+            tallies.count(connection, tallies.NOTIFICATIONS, target, row.event, "held")
         elif len(found) < limit:
             left -= int(row.event != DIGEST)
             found.append(_delivery(row))
@@ -146,6 +150,7 @@ def claim(connection: Connection, telling: Telling, target: str, now: datetime, 
 
 def sent(connection: Connection, delivery_id: int, now: datetime) -> None:
     _change(connection, delivery_id, state="sent", sent_at=stamp(now), problem="")
+    _counted(connection, delivery_id, "sent")
 
 
 def failed(connection: Connection, delivery_id: int, next_at: datetime | None, problem: str) -> None:
@@ -153,6 +158,9 @@ def failed(connection: Connection, delivery_id: int, next_at: datetime | None, p
     values: dict[str, Any] = {"tries": notifications.c.tries + 1, "problem": problem[:PROBLEM_CHARS]}
     values |= {"state": "gave_up"} if next_at is None else {"next_at": stamp(next_at)}
     _change(connection, delivery_id, **values)
+    _counted(connection, delivery_id, "failed")
+    if next_at is None:
+        _counted(connection, delivery_id, "gave_up")
 
 
 def postpone(connection: Connection, target: str, until: datetime) -> None:
@@ -164,9 +172,12 @@ def postpone(connection: Connection, target: str, until: datetime) -> None:
 def forget(connection: Connection, names: Sequence[str]) -> None:
     """Drop what waits for targets that are configured no more."""
     gone = (notifications.c.state.in_(("due", "held")), notifications.c.target.not_in(names))
+    by = (notifications.c.target, notifications.c.event)
+    many = connection.execute(select(*by, func.count()).where(*gone).group_by(*by)).all()
     connection.execute(
         update(notifications).where(*gone).values(state="dropped", problem="the target is configured no more")
     )
+    tallies.add_up(connection, {(tallies.NOTIFICATIONS, (target, event, "dropped")): n for target, event, n in many})
 
 
 def digests_due(connection: Connection, telling: Telling, now: datetime) -> list[str]:
@@ -211,15 +222,17 @@ def digest(connection: Connection, target: str, now: datetime) -> None:
     add(connection, notifications, **values, **at, payload=payload, state="due", folded=0, tries=0, problem="")
 
 
-def counts(connection: Connection) -> list[dict[str, Any]]:
-    """How many notices of each target, event and state there are, with tries that failed and what was folded."""
+def waiting(connection: Connection, now: float) -> list[dict[str, Any]]:
+    """For metrics: how many notices wait for each target, and since when the oldest that failed to arrive does."""
     table = notifications.c
-    by = (table.target, table.event, table.state)
-    sums = (func.count(), func.sum(table.tries), func.sum(table.folded))
-    return [
-        {"target": target, "event": event, "state": state, "notices": n, "failed": failed or 0, "folded": folded or 0}
-        for target, event, state, n, failed, folded in connection.execute(select(*by, *sums).group_by(*by))
-    ]
+    tried = case((table.tries > 0, table.created_at))
+    rows = connection.execute(
+        select(table.target, func.count().label("notices"), func.min(tried).label("since"))
+        .where(table.state.in_(("due", "held")))
+        .group_by(table.target)
+    )
+    found = [(row.target, row.notices, now - row.since if row.since is not None else 0.0) for row in rows]
+    return [{"target": target, "notices": many, "failing_seconds": max(age, 0.0)} for target, many, age in found]
 
 
 def over(connection: Connection, call: Row[Any]) -> str:
@@ -255,6 +268,12 @@ def _still_wanted(connection: Connection, incident_id: str, fingerprint: str) ->
 
 def _change(connection: Connection, delivery_id: int, **values: Any) -> None:
     connection.execute(update(notifications).where(notifications.c.id == delivery_id).values(**values))
+
+
+def _counted(connection: Connection, delivery_id: int, result: str) -> None:
+    by = (notifications.c.target, notifications.c.event)
+    if (row := connection.execute(select(*by).where(notifications.c.id == delivery_id)).first()) is not None:
+        tallies.count(connection, tallies.NOTIFICATIONS, row.target, row.event, result)
 
 
 def _delivery(row: Row[Any]) -> Delivery:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, and_, func, null, or_, select, update
 
 from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.records import Attempt, Incident, Outcome, Times
-from server.store import ladder, past, taking
+from server.store import ladder, past, taking, tallies
 from server.store.attempts import all_attempts
 from server.store.notices import notice
 from server.store.rows import (
@@ -197,6 +197,7 @@ def finish(
         recheck=int(not keeps and _news_since(connection, row)),
     )
     past.remember(connection, row, outcome, now)
+    tallies.heal_ended(connection, outcome.status, stamp(now) - row.received_at)
     taking.withdraw_request(connection, row.id)
     if not keeps:
         connection.execute(leases.delete().where(leases.c.incident_id == row.id))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from agents.reasoning.ledger import ModelCall, Spent
+from server.store import tallies
 from server.store.rows import add, iso, stamp
 from server.store.schema import model_calls as calls
 from server.store.schema import model_texts
@@ -37,6 +38,16 @@ def called(connection: Connection, call: ModelCall) -> None:
         reported=int(call.usage.reported),
         seconds=call.seconds,
         cost_usd=call.cost_usd,
+    )
+    tallies.add_up(
+        connection,
+        {
+            (tallies.MODEL_CALLS, (call.model, call.purpose, call.status)): 1.0,
+            (tallies.MODEL_TOKENS, (call.model, "input")): call.usage.input_tokens,
+            (tallies.MODEL_TOKENS, (call.model, "output")): call.usage.output_tokens,
+            (tallies.MODEL_SECONDS, (call.model,)): call.seconds,
+            (tallies.MODEL_COST, (call.model,)): call.cost_usd or 0.0,
+        },
     )
 
 
@@ -103,16 +114,6 @@ def summary(connection: Connection, incident_id: str) -> dict[str, Any] | None:
         "models": list(dict.fromkeys(row.model for row in named)),
         "prompts": list(dict.fromkeys(row.prompt for row in named)),
     }
-
-
-def counts(connection: Connection) -> list[dict[str, Any]]:
-    """For metrics: calls, tokens, seconds and cost by model, purpose and status."""
-    by = (calls.c.model, calls.c.purpose, calls.c.status)
-    sums = {name: func.sum(calls.c[name]) for name in ("input_tokens", "output_tokens", "seconds", "cost_usd")}
-    rows = connection.execute(
-        select(*by, func.count().label("calls"), *(total.label(name) for name, total in sums.items())).group_by(*by)
-    )
-    return [dict(row._mapping) for row in rows]
 
 
 def _sum(connection: Connection, which: ColumnElement[bool]) -> Spent:

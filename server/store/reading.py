@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
-from server.store import calling, deliveries, model_calls, taking
+from server.store import calling, model_calls, taking
 from server.store.commands import commands_of
 from server.store.people_tables import confirmations
 from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
@@ -205,26 +205,6 @@ def _confirmations(connection: Connection, incident_id: str) -> list[dict[str, A
         }
         for row in rows
     ]
-
-
-def counts(connection: Connection, now: float) -> dict[str, Any]:
-    """How many of what there are, for metrics."""
-    phases = connection.execute(select(incidents.c.phase, func.count()).group_by(incidents.c.phase)).all()
-    status = incidents.c.outcome["status"].as_string()
-    outcomes = connection.execute(select(status, func.count()).where(status.is_not(None)).group_by(status)).all()
-    done = journal.c.result["status"].as_string()
-    actions = connection.execute(select(journal.c.action, done, func.count()).group_by(journal.c.action, done)).all()
-    waiting = connection.execute(select(func.count()).where(approvals.c.state == "waiting")).scalar_one()
-    oldest = connection.execute(select(func.min(incidents.c.updated_at)).where(incidents.c.phase == "queued")).scalar()
-    return {
-        "phases": {phase: number for phase, number in phases},
-        "outcomes": {name: number for name, number in outcomes},
-        "actions": {f"{action}/{name or 'started'}": number for action, name, number in actions},
-        "model_calls": model_calls.counts(connection),
-        "notifications": deliveries.counts(connection),
-        "approvals_waiting": waiting,
-        "oldest_queued_seconds": max(now - oldest, 0.0) if oldest is not None else 0.0,
-    }
 
 
 def under_way(connection: Connection, resource_key: str) -> str | None:

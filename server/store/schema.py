@@ -221,6 +221,12 @@ approvals = Table(
     Column("comment", Text),
     Column("answer", JSON),
 )
+Index(
+    "approvals_waiting",
+    approvals.c.asked_at,
+    sqlite_where=approvals.c.state == "waiting",
+    postgresql_where=approvals.c.state == "waiting",
+)
 
 leases = Table(
     "leases",

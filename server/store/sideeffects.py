@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from graph.ports import AlreadyStarted, Hold, JournalRequest, Refusal, Started
 from graph.records import ActionResult, Stop
 from graph.rules.freezing import FreezeWindow
-from server.store import fleet, taking
+from server.store import fleet, taking, tallies
 from server.store.rows import add, incident_row, moment, stamp, upsert
 from server.store.schema import approvals, incidents, journal, leases
 
@@ -52,6 +52,7 @@ def start(
         deadline_at=stamp(request.now) + request.deadline_seconds,
         baseline=dict(request.baseline),
     )
+    tallies.count(connection, tallies.ACTIONS_STARTED, request.action)
     return Started(request.now)
 
 
@@ -74,6 +75,7 @@ def restart(
     )
     if done.rowcount != 1:
         return Refusal("finished", f"{request.action} has ended meanwhile: another worker wrote its result")
+    tallies.count(connection, tallies.ACTIONS_STARTED, request.action)
     return Started(request.now)
 
 
@@ -81,11 +83,13 @@ def finish(connection: Connection, result: ActionResult) -> None:
     """Write how it ended; the first to write is believed."""
     key = journal.c.idempotency_key == result.idempotency_key
     ended = stamp(result.finished_at) if result.finished_at else None
-    connection.execute(
+    done = connection.execute(
         update(journal)
         .where(key, journal.c.finished_at.is_(None))
         .values(result=result.model_dump(mode="json"), finished_at=ended)
     )
+    if done.rowcount and ended is not None:
+        tallies.count(connection, tallies.ACTIONS, result.action, result.status)
 
 
 def stop(connection: Connection, incident_id: str) -> Stop | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select, update
 
+from server.store import tallies
 from server.store.rows import change, stamp, tell
 from server.store.schema import incidents
 
@@ -21,6 +22,7 @@ def take_back(connection: Connection, now: datetime) -> int:
     ).all()
     for row in lost:
         _free(connection, row, now, f"{row.holder} was not heard of for too long: another worker goes on")
+    tallies.count(connection, tallies.LEASES_LOST, "expired", by=len(lost))
     return len(lost)
 
 
@@ -39,6 +41,7 @@ def start_over(connection: Connection, now: datetime) -> int:
     ran = connection.execute(select(incidents).where(incidents.c.phase == "running", ours)).all()
     for row in ran:
         _free(connection, row, now, "the server was restarted: the heal goes on where it was")
+    tallies.count(connection, tallies.LEASES_LOST, "restarted", by=len(ran))
     return len(ran)
 
 

@@ -13,28 +13,29 @@ import pytest
 from graph.records import Alert, IssueType
 from graph.rules.classify import issue_type_of
 from server import exits
-from server.alerting import FOLDER, alerting_files, rule_files
+from server.alerting import FOLDER, OWN_RULES, alerting_files, rule_files
 from server.cli import run
 from server.commands.rules import shipped
 
+ALL_RULES = (*rule_files(), OWN_RULES)
 TESTS = sorted((Path(__file__).parent / "alerting").glob("*.test.yml"))
 
 
-def promtool(*arguments: str, cwd: Path) -> None:
+def promtool(*arguments: str, cwd: Path, given: str = "") -> None:
     found = shutil.which("promtool")
     if found is None:
         pytest.skip("promtool is missing: it comes with Debian's package prometheus")
-    done = subprocess.run([found, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([found, *arguments], cwd=cwd, input=given, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_prometheus_takes_every_rule_file() -> None:
-    promtool("check", "rules", *(path.name for path in rule_files()), cwd=FOLDER)
+    promtool("check", "rules", *(path.name for path in ALL_RULES), cwd=FOLDER)
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda path: path.name)
 def test_the_rules_fire_when_they_should(test: Path, tmp_path: Path) -> None:
-    for path in (*rule_files(), test):
+    for path in (*ALL_RULES, test):
         shutil.copy(path, tmp_path)
     promtool("test", "rules", test.name, cwd=tmp_path)
 
@@ -45,7 +46,7 @@ def test_every_issue_type_has_a_rule() -> None:
 
 def test_every_rule_is_tried_by_promtool() -> None:
     tried = "".join(path.read_text() for path in TESTS)
-    for rule in shipped():
+    for rule in shipped(ALL_RULES):
         assert f"alertname: {rule['alert']}\n" in tried, rule["alert"]
 
 
@@ -71,6 +72,7 @@ def test_the_files_are_copied_and_what_differs_there_is_not_overwritten_unasked(
 
 def test_the_rules_are_listed_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rules"]) == exits.OK
-    assert "InstanceDown" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "InstanceDown" in told and "SelfHealDown" in told
     assert run(["rules", "--json"]) == exits.OK
     assert {rule["alert"] for rule in json.loads(capsys.readouterr().out)} >= {"DiskFull", "PostgresReplicationLag"}

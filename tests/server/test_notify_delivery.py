@@ -25,8 +25,9 @@ async def ended(world: World, status: Any = "escalated", resource_id: str = "ins
 
 
 async def states(world: World) -> list[tuple[str, str, str, int]]:
-    counted = (await world.store.counts())["notifications"]
-    return sorted((row["target"], row["event"], row["state"], row["notices"]) for row in counted)
+    query = "SELECT target, event, state, count(*) FROM notifications GROUP BY target, event, state"
+    counted = await world.store._db.read(lambda c: c.exec_driver_sql(query).all())
+    return sorted((target, event, state, many) for target, event, state, many in counted)
 
 
 async def test_chat_form_and_mailbox_are_told_title_story_and_link(world: World) -> None:
