@@ -14,7 +14,9 @@ from server.settings_errors import known_instead
 
 
 def _number(given: object) -> object:
-    """A variable's value is text, also where it is a number."""
+    """A variable's value is text, also where it is a number. `true` is no number here."""
+    if isinstance(given, bool):
+        raise ValueError("use a number of machines, or a share such as 25%")
     return int(given) if isinstance(given, str) and given.isascii() and given.isdigit() else given
 
 
