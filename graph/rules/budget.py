@@ -48,6 +48,10 @@ class FleetLimits:
         own = self.groups.get(group, GroupLimits()).max_disruptive
         return allowed(self.max_disruptive if own is None else own, self.machines.get(group, 0))
 
+    def counts(self, action: str, group: str) -> bool:
+        """Whether how often this is done is limited."""
+        return action in self.actions_per_hour or (bool(group) and self.group_rate(group) is not None)
+
     def group_rate(self, group: str) -> int | None:
         """How many actions an hour a group may get; None: no limit."""
         own = self.groups.get(group, GroupLimits()).max_actions_per_hour

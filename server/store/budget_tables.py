@@ -32,7 +32,7 @@ held_heals = Table(
 )
 Index("held_by_rule", held_heals.c.rule, held_heals.c.of_group, held_heals.c.since)
 
-# Side effects of the last hour, by what their rate is limited by. Older rows are removed as new ones come.
+# Side effects of the last hour whose action or group is limited. Older rows are removed as new ones come.
 recent_starts = Table(
     "recent_starts",
     metadata,

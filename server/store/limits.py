@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from graph.ports import Hold, JournalRequest
 from graph.records import Resource
@@ -16,14 +16,30 @@ from server.store import cooling, places, rates
 from server.store.schema import journal
 
 
-def against(
+def reserved(
     connection: Connection, row: Row[Any], request: JournalRequest, limits: FleetLimits, max_actions_per_hour: int
 ) -> Hold | None:
-    """Why the repair must not begin now. What has begun goes on, and what undoes it never waits: half a repair is worse
-    than one too many."""
-    if request.undo or row.resource is None or _begun(connection, request):
+    """Why the repair must not begin now; where nothing speaks against it, it counts from now on.
+
+    What has begun goes on, and what undoes it never waits: half a repair is worse than one too many.
+    """
+    if row.resource is None:
         return None
     resource = Resource.model_validate(row.resource)
+    begun = _begun(connection, request)
+    asks = not begun and not request.undo
+    if asks and (held := _against(connection, resource, request, limits, max_actions_per_hour)):
+        return held
+    if disrupts(request.risk) and not (begun and places.has(connection, request.incident_id)):
+        places.reserve(connection, resource, request)
+    if limits.counts(request.action, resource.group):
+        rates.note(connection, request, resource.group)
+    return None
+
+
+def _against(
+    connection: Connection, resource: Resource, request: JournalRequest, limits: FleetLimits, max_actions_per_hour: int
+) -> Hold | None:
     now, key = request.now, request.idempotency_key
     if not request.approval_needed and (held := cooling.hold(connection, resource.key, limits, now)):
         return held
@@ -36,12 +52,6 @@ def against(
     if held := next((spent[action] for action in request.actions or (request.action,) if action in spent), None):
         return held
     return places.hold(connection, resource, limits, now) if disrupts(request.risk) else None
-
-
-def reserve(connection: Connection, row: Row[Any], request: JournalRequest) -> None:
-    """Nothing speaks against it: it counts from now on."""
-    rates.note(connection, request, str((row.resource or {}).get("group", "")))
-    places.reserve(connection, row, request)
 
 
 def view(connection: Connection, resource: Resource, limits: FleetLimits, now: datetime) -> Mapping[str, Any]:
@@ -73,4 +83,4 @@ def _begun(connection: Connection, request: JournalRequest) -> bool:
         journal.c.attempt == request.attempt,
         journal.c.idempotency_key != request.idempotency_key,
     )
-    return bool(connection.execute(select(func.count()).where(*earlier)).scalar_one())
+    return connection.execute(select(journal.c.attempt).where(*earlier).limit(1)).first() is not None

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 
 from graph.ports import Hold, JournalRequest
 from graph.records import Resource
-from graph.rules.budget import FleetLimits, UnderRepair, disrupts, no_place
+from graph.rules.budget import FleetLimits, UnderRepair, no_place
 from server.store.budget_tables import held_heals, places
 from server.store.rows import change, incident_row, iso, stamp, upsert
 from server.store.schema import incidents
@@ -32,20 +32,15 @@ def hold(connection: Connection, resource: Resource, limits: FleetLimits, now: d
     return no_place(limits, resource.group, resource.host_key, others, now)
 
 
-def reserve(connection: Connection, row: Row[Any], request: JournalRequest) -> None:
-    """The repair begins, or goes on: its machine counts from now on. Whether it may was asked before."""
-    if not disrupts(request.risk) or row.resource is None:
-        return
-    resource = Resource.model_validate(row.resource)
-    begun = (places.c.incident_id == row.id, places.c.promised_until.is_(None))
-    since = connection.execute(select(places.c.since).where(*begun)).scalar()
+def reserve(connection: Connection, resource: Resource, request: JournalRequest) -> None:
+    """A disruptive repair begins: its machine counts from now on. Whether it may was asked before."""
     values = {
-        "incident_id": row.id,
+        "incident_id": request.incident_id,
         "of_group": resource.group,
         "machine": resource.host_key,
         "resource": resource.key,
         "attempt": request.attempt,
-        "since": stamp(request.now) if since is None else since,
+        "since": stamp(request.now),
         "promised_until": None,
     }
     upsert(connection, places, values, ("incident_id",))
@@ -53,15 +48,13 @@ def reserve(connection: Connection, row: Row[Any], request: JournalRequest) -> N
 
 def release(connection: Connection, incident_id: str, now: datetime) -> None:
     """The incident needs no place any more. What it frees is promised to whoever has waited longest."""
-    row = connection.execute(select(places).where(places.c.incident_id == incident_id)).first()
-    if row is None:
+    given_back = places.delete().where(places.c.incident_id == incident_id).returning(places)
+    row = connection.execute(given_back).first()
+    if row is None or not row.of_group or (row.promised_until or stamp(now) + 1) <= stamp(now):
         return
-    connection.execute(places.delete().where(places.c.incident_id == incident_id))
-    counted = row.promised_until is None or row.promised_until > stamp(now)
-    if not row.of_group or not counted:
-        return
-    if all(other.machine != row.machine for other in _taken(connection, now, row.of_group)):
-        _promise(connection, row.of_group, now)
+    waits = _longest_waiting(connection, row.of_group)
+    if waits is not None and all(other.machine != row.machine for other in _taken(connection, now, row.of_group)):
+        _promise(connection, waits, row.of_group, now)
 
 
 def attempt_ended(connection: Connection, incident_id: str, closed: Sequence[Mapping[str, Any]], now: datetime) -> None:
@@ -74,18 +67,22 @@ def attempt_ended(connection: Connection, incident_id: str, closed: Sequence[Map
 
 def leg_ended(connection: Connection, incident_id: str, rule: str, limits: FleetLimits, now: datetime) -> None:
     """A leg has ended; `rule` is what holds its heal now, or empty. A promise not taken up goes to the next."""
-    before = connection.execute(select(held_heals).where(held_heals.c.incident_id == incident_id)).first()
-    if before is not None and before.rule != rule:
+    found = connection.execute(
+        select(places.c.promised_until, held_heals.c.rule, held_heals.c.since)
+        .select_from(incidents)
+        .outerjoin(places, places.c.incident_id == incidents.c.id)
+        .outerjoin(held_heals, held_heals.c.incident_id == incidents.c.id)
+        .where(incidents.c.id == incident_id)
+    ).one()
+    if found.rule is not None and found.rule != rule:
         connection.execute(held_heals.delete().where(held_heals.c.incident_id == incident_id))
-    promise = and_(places.c.incident_id == incident_id, places.c.promised_until.is_not(None))
-    if connection.execute(select(places.c.incident_id).where(promise)).first() is not None:
-        if rule == RULE:
-            connection.execute(places.delete().where(promise))  # there was no room for it after all
-        else:
-            release(connection, incident_id, now)
+    if found.promised_until is not None and rule == RULE:
+        connection.execute(places.delete().where(places.c.incident_id == incident_id))  # no room for it after all
+    elif found.promised_until is not None:
+        release(connection, incident_id, now)
     if rule:
-        same = before is not None and before.rule == rule
-        _held(connection, incident_id, rule, before.since if before is not None and same else stamp(now), limits, now)
+        since = found.since if found.rule == rule else stamp(now)
+        _held(connection, incident_id, rule, since, limits, now)
 
 
 def _held(
@@ -100,6 +97,12 @@ def _held(
     if rule == RULE and hold(connection, resource, limits, now) is None:
         # Freed between the look that held it and now, when nobody was known to wait.
         change(connection, incident_id, wake_at=stamp(now))
+
+
+def has(connection: Connection, incident_id: str) -> bool:
+    """Whether an incident's repair counts already: not where an older release began it."""
+    begun = (places.c.incident_id == incident_id, places.c.promised_until.is_(None))
+    return connection.execute(select(places.c.incident_id).where(*begun)).first() is not None
 
 
 def held_by(connection: Connection, incident_id: str) -> str:
@@ -149,9 +152,9 @@ def _taken(connection: Connection, now: datetime, group: str | None = None) -> S
     ).all()
 
 
-def _promise(connection: Connection, group: str, now: datetime) -> None:
-    """Wake whoever has waited longest for a place of the group, and keep it for them for a moment."""
-    waits = connection.execute(
+def _longest_waiting(connection: Connection, group: str) -> Row[Any] | None:
+    """The incident that has rested longest for want of a place in the group."""
+    return connection.execute(
         select(incidents)
         .join(held_heals, held_heals.c.incident_id == incidents.c.id)
         .outerjoin(places, places.c.incident_id == incidents.c.id)
@@ -164,13 +167,15 @@ def _promise(connection: Connection, group: str, now: datetime) -> None:
         .order_by(held_heals.c.since, incidents.c.number)
         .limit(1)
     ).first()
-    if waits is None:
-        return
-    resource = Resource.model_validate(waits.resource)
-    values = {"incident_id": waits.id, "machine": resource.host_key, "resource": resource.key, "attempt": 0}
+
+
+def _promise(connection: Connection, row: Row[Any], group: str, now: datetime) -> None:
+    """Wake an incident, and keep a place for it for a moment."""
+    resource = Resource.model_validate(row.resource)
+    values = {"incident_id": row.id, "machine": resource.host_key, "resource": resource.key, "attempt": 0}
     until = stamp(now) + PROMISE_SECONDS
     connection.execute(places.insert().values(**values, of_group=group, since=stamp(now), promised_until=until))
-    change(connection, waits.id, wake_at=stamp(now))
+    change(connection, row.id, wake_at=stamp(now))
 
 
 def _told(row: Row[Any]) -> dict[str, Any]:

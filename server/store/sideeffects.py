@@ -121,11 +121,10 @@ def _against(connection: Connection, request: JournalRequest, rules: FleetRules)
         return Hold("paused", f"repairs are paused: {waits}", request.now + PAUSED_LOOK_AGAIN)
     if request.approval_needed and not _approved(connection, request):
         return Refusal("not_approved", f"no valid approval of plan {request.plan_fingerprint}")
-    if held := limits.against(connection, row, request, rules.limits, rules.max_actions_per_hour):
-        return held
     if held := _leased_to_another(connection, request):
         return held
-    limits.reserve(connection, row, request)
+    if held := limits.reserved(connection, row, request, rules.limits, rules.max_actions_per_hour):
+        return held
     for target in request.touches:
         upsert(connection, leases, {"target": target, "incident_id": request.incident_id}, ("target",))
     return None
