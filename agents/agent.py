@@ -124,7 +124,7 @@ class Agent:
         payload = snapshot.interrupts[0].value
         if "wait" in payload:
             wait = Wait.model_validate(payload["wait"])
-            return Resting(wait.until, wait.reason)
+            return Resting(wait.until, wait.reason, wait.rule)
         return self._asking(snapshot, incident)
 
     def _asking(self, snapshot: StateSnapshot, incident: Incident) -> WaitingForApproval:

@@ -33,6 +33,8 @@ class Resting:
 
     until: datetime
     reason: str
+    rule: str = ""
+    """What holds it (`fleet_budget`, `cool_down` …); empty where it waits for nobody else."""
 
 
 LegEnd = Finished | WaitingForApproval | Resting

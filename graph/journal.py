@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from graph.doing import Doing
 from graph.errors import PermanentError
-from graph.records import ActionResult
+from graph.records import ActionResult, Risk
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class JournalRequest:
     baseline: Mapping[str, Any]
     now: datetime
     undo: bool = False
+    risk: Risk = "disruptive"
+    """That of the whole plan: what it needs of its group's budget is reserved before its first step."""
+    actions: tuple[str, ...] = ()
+    """All that the plan does: none of it is begun while one may not be. Empty: `action` alone."""
 
 
 @dataclass(frozen=True)

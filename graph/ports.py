@@ -173,6 +173,14 @@ class FleetView:
     recent_actions: int = 0
     """Side effects on this resource in the last hour."""
     oldest_recent_at: datetime | None = None
+    group_spent: Hold | None = None
+    """Why its group gets no more actions now, or None."""
+    actions_spent: Mapping[str, Hold] = field(default_factory=dict)
+    """Actions that are begun nowhere now, as they were too often in the last hour."""
+    no_place: Hold | None = None
+    """Why a disruptive repair must wait for others of its group, or None."""
+    cooling: Hold | None = None
+    """Why the resource is left alone after an escalation, or None."""
 
 
 class Fleet(Protocol):

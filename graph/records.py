@@ -321,6 +321,8 @@ class Wait(Record):
     reason: str
     then: Literal["gather_context", "gate", "execute", "verify", "rollback"]
     over: bool = False
+    rule: str = ""
+    """For what is held: the rule that says so (`fleet_budget`, `paused` …)."""
 
 
 class Stop(Record):

@@ -43,6 +43,8 @@ def checked(settings: Settings) -> tuple[Mapping[str, ResourceKind], tuple[Polic
     if problems := _unknown_kinds_of_targets(settings, kinds):
         raise ConfigError("notify", problems)
     actions = {action for kind in kinds.values() for action in kind.actions}
+    if problems := settings.fleet.unknown(settings.resources, actions):
+        raise ConfigError("fleet", problems)
     return kinds, load_policies(settings.policies, kinds, actions)
 
 

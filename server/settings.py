@@ -18,6 +18,7 @@ from graph.records import Resource
 from graph.rules.freezing import FreezeWindow
 from server.access.settings import AccessSettings
 from server.alertmanager_settings import AlertmanagerSettings
+from server.fleet_settings import FleetSettings
 from server.inventory import misfits
 from server.model_settings import Investigate
 from server.model_settings import LlmSettings as LlmSettings
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     notify: NotifySettings | None = None
     healing: Healing = Healing()
     freeze_windows: tuple[FreezeWindow, ...] = ()
+    fleet: FleetSettings = FleetSettings()
     limits: Limits = Limits()
     worker_concurrency: int = Field(default=32, ge=1, le=256)
 
@@ -194,7 +196,8 @@ class Settings(BaseSettings):
 
     @property
     def fleet_rules(self) -> FleetRules:
-        return FleetRules(self.freeze_windows, self.healing.max_actions_per_hour, self.healing.demotes)
+        healing, limits = self.healing, self.fleet.limits(self.resources)
+        return FleetRules(self.freeze_windows, healing.max_actions_per_hour, healing.demotes, limits)
 
     @property
     def public_url(self) -> str:

@@ -65,8 +65,9 @@ class Healer:
             "prometheus": {"url": stage.prometheus_url},
             "webhook": {"token_file": self.webhook_token_file.name},
             "operator": {"token_file": self.operator_token_file.name},
-            # Faults follow each other here: what one cost the healer in trust must not change what is done at the next.
+            # Faults follow each other here: what one cost must not change what is done at the next.
             "healing": {**QUICK, "demotes": False, **healing},
+            "fleet": {"escalation_cool_down_seconds": 0},
             "policies": "policies.json",
             "resources": [*stage.resources(), *map(dict, more_resources)],
         }

@@ -25,7 +25,8 @@ def resting(result: ActionResult, then: str) -> Update:
     if result.status != "pending" or result.look_again_at is None:
         return {}
     reason = f"{result.action}: {result.output}"
-    return {"wait": Wait.model_validate({"until": result.look_again_at, "reason": reason, "then": then})}
+    wait = {"until": result.look_again_at, "reason": reason, "then": then, "rule": result.rule}
+    return {"wait": Wait.model_validate(wait)}
 
 
 def stopping(result: ActionResult) -> Update:

@@ -26,13 +26,14 @@ async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
         return {"gate": verdict}
     if verdict.rule == "approved" and heal.approval is not None:
         await deps.chronicle.approved(heal.incident.id, heal.approval)
-    held = silenced or safety.hold(plan, fleet, deps.settings.max_actions_per_hour, deps.clock.now())
+    approved, limit = verdict.rule == "approved", deps.settings.max_actions_per_hour
+    held = silenced or safety.hold(plan, fleet, limit, deps.clock.now(), approved=approved)
     if held is None:
         return {"gate": verdict}
     waiting = Gate(
         decision="hold", rule=held.rule, reason=held.reason, until=held.until, plan_fingerprint=plan.plan_fingerprint
     )
-    return {"gate": waiting, "wait": Wait(until=held.until, reason=held.reason, then="gate")}
+    return {"gate": waiting, "wait": Wait(until=held.until, reason=held.reason, then="gate", rule=held.rule)}
 
 
 def patience(heal: Heal, deps: Deps) -> float:

@@ -175,6 +175,8 @@ async def _request(step: Step, deps: Deps, leg: Leg) -> JournalRequest:
         baseline=await deps.actions.baseline(step.resource, step.step),
         now=deps.clock.now(),
         undo=step.undo,
+        risk=plan.risk,
+        actions=tuple(dict.fromkeys(item.action for item in plan.steps if item.risk != "read_only")),
     )
 
 

@@ -35,7 +35,7 @@ def telling(node: str, heal: Heal, update: dict[str, Any]) -> Telling | None:
         case "plan":
             return _plan(update["plan"])
         case "gate":
-            return Telling(_gate(update["gate"]))
+            return _gate(heal, update["gate"])
         case "approve":
             return _approval(update.get("approval"))
         case "execute" | "rollback":
@@ -101,9 +101,11 @@ def _plan(plan: Plan) -> Telling:
     return Telling(f"plans ({plan.risk}): {steps}", plan.author or SELF)
 
 
-def _gate(gate: Gate) -> str:
+def _gate(heal: Heal, gate: Gate) -> Telling:
+    """What holds for hours is told once, as it was last seen."""
     words = {"run": "may run", "ask": "asks a human", "hold": "holds", "refuse": "must not run"}
-    return f"{words[gate.decision]}: {gate.reason}"
+    key = f"hold:{heal.attempt}:{gate.rule}" if gate.decision == "hold" else None
+    return Telling(f"{words[gate.decision]}: {gate.reason}", key=key)
 
 
 def _approval(approval: Approval | None) -> Telling:

@@ -71,7 +71,7 @@ def fleet(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What holds repairs back now: pauses, freeze windows, rate limits, demotions; and who holds what."""
+    """What holds repairs back now: pauses, freezes, budgets, rate limits, cool-downs, demotions; and who holds what."""
     with client_of(settings_of(context, config), server) as client:
         state = client.get("/api/fleet")
     if as_json:
@@ -122,7 +122,29 @@ def _lines(state: dict[str, Any]) -> Any:
     for item in state["rate_limited"]:
         at = item["until"][11:16]
         yield f"rate-limited: {item['resource']}: {item['actions']} actions in the last hour; again from {at} UTC"
+    for item in state["rates_reached"]:
+        yield f"rate-limited: {item['why']}; again from {item['until'][11:16]} UTC"
+    for item in state["budgets"]:
+        if line := _budget(item):
+            yield line
+    for item in state["cool_downs"]:
+        yield f"left alone: {item['resource']} until {item['until'][11:19]} UTC, as #{item['number']} was escalated"
     for item in state["demotions"]:
         yield f"demoted to asking: ({item['resource_kind']}, {item['issue_type']}): {item['why']}"
     for item in state["leases"]:
         yield f"leased: {item['target']} by #{item['number']} ({item['phase'].replace('_', ' ')})"
+
+
+def _budget(item: dict[str, Any]) -> str:
+    """`under repair in group web: 1 of at most 2 (8 machines): #12 Instance/web-1; waiting: #14`; or nothing."""
+    using = ", ".join(
+        f"#{one['number']} {one['resource']}{' (next in turn)' if one['promised'] else ''}" for one in item["incidents"]
+    )
+    waiting = ", ".join(f"#{one['number']}" for one in item["waiting"])
+    if not using and not waiting:
+        return ""
+    if not item["group"]:
+        return f"under repair, of no group: {using}"
+    of = f" ({item['machines']} machines)" if item["machines"] is not None else ""
+    line = f"under repair in group {item['group']}: {item['used']} of at most {item['allowed']}{of}"
+    return line + (f": {using}" if using else "") + (f"; waiting: {waiting}" if waiting else "")

@@ -19,6 +19,7 @@ from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, 
 from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
 from server.store import (
     accepting,
+    chronicle,
     commands,
     deciding,
     fleet,
@@ -42,7 +43,7 @@ from server.store.outgoing import Outgoing
 from server.store.people import People
 from server.store.plots import Plots
 from server.store.reading import Page
-from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
+from server.store.rows import incident_record, incident_row, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
 from server.store.silences import Silences
@@ -190,8 +191,7 @@ class Store(People, Outgoing, Counting):
         return await self._db.write(lambda c: legs.renew(c, incident_id, holder, self._now(), lease_seconds))
 
     async def end_leg(self, incident_id: str, leg: int, holder: str, end: LegEnd | Failed) -> bool:
-        demotes = self._rules.demotes
-        written = await self._patiently(lambda c: legs.end(c, incident_id, leg, holder, end, self._now(), demotes))
+        written = await self._patiently(lambda c: legs.end(c, incident_id, leg, holder, end, self._now(), self._rules))
         self._changed(incident_id)
         return written
 
@@ -236,12 +236,10 @@ class Store(People, Outgoing, Counting):
         return await self._db.read(lambda c: sideeffects.find(c, idempotency_key))
 
     async def start(self, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal:
-        rules = self._rules.freeze_windows
-        return await self._db.write(lambda c: sideeffects.start(c, self._timed(request), rules))
+        return await self._db.write(lambda c: sideeffects.start(c, self._timed(request), self._rules))
 
     async def restart(self, request: JournalRequest) -> Started | Hold | Refusal:
-        rules = self._rules.freeze_windows
-        return await self._db.write(lambda c: sideeffects.restart(c, self._timed(request), rules))
+        return await self._db.write(lambda c: sideeffects.restart(c, self._timed(request), self._rules))
 
     def _timed(self, request: JournalRequest) -> JournalRequest:
         """At the time of the transaction: whoever was stopped meanwhile has neither a lease nor time left."""
@@ -253,29 +251,13 @@ class Store(People, Outgoing, Counting):
 
     async def view(self, resource: Resource) -> FleetView:
         now = self._now()
-        return await self._db.read(lambda c: fleet.view(c, resource, self._rules.freeze_windows, now))
+        return await self._db.read(lambda c: fleet.view(c, resource, self._rules, now))
 
     async def stop(self, incident_id: str) -> Stop | None:
         return await self._db.read(lambda c: sideeffects.stop(c, incident_id))
 
     async def tell(self, entry: Entry) -> None:
-        def work(connection: Connection) -> None:
-            tell(
-                connection,
-                entry.incident_id,
-                entry.key or f"{entry.node}:{stamp(entry.at)}",
-                entry.at,
-                entry.sentence,
-                node=entry.node,
-                author=entry.author,
-                records=entry.records,
-            )
-            # A node has told something: the thread is begun afresh, and from now on is to be resumed.
-            takeover.begun_afresh(connection, entry.incident_id)
-            if "attempts" in entry.records:
-                change(connection, entry.incident_id, attempts=entry.records["attempts"])
-
-        await self._db.write(work)
+        await self._db.write(lambda c: chronicle.told(c, entry))
         self._changed(entry.incident_id, "told")
 
     async def sent(self, command: SentCommand) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from graph.records import Alert, AlertGroup, Outcome, Times
 from graph.rules.classify import Placed, cleaned
 from graph.rules.intake import Decision, Intake, KnownAlert, OpenIncident, intake
-from server.store import tallies
+from server.store import places, tallies
 from server.store.legs import Leg, begin
 from server.store.notices import notice
 from server.store.rows import add, change, incident_record, iso, moment, new_id, outcome_of, stamp, tell
@@ -158,6 +158,7 @@ def _apply(
     elif decided.closes:
         values["phase"] = "closed"
         connection.execute(leases.delete().where(leases.c.incident_id == incident_id))
+        places.release(connection, incident_id, now)
     if decided.withdraws and row is not None:
         values["withdrawn"] = 1
         if row.phase in RESTING_PHASES:

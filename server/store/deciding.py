@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from graph.records import AfterRejection, Approval, Plan
-from server.store import ladder, past, taking
+from server.store import cooling, ladder, past, places, taking
 from server.store.attempts import all_attempts
 from server.store.auditing import record
 from server.store.people_tables import confirmations
@@ -211,6 +211,12 @@ def _under_way(connection: Connection, incident_id: str) -> str:
 def retry(connection: Connection, incident_id: str, who: Who, now: datetime) -> None:
     """Let a heal that ended without success start again, with what was learnt and its attempts forgiven."""
     row = _get(connection, incident_id)
+    if cooling.lift(connection, row):
+        said = "asked to try now: the time in which nothing is done after an escalation is over"
+        tell(connection, row.id, f"retry:{stamp(now)}", now, said, author=who.name)
+        change(connection, row.id, wake_at=stamp(now), updated_at=stamp(now))
+        record(connection, who, "retry", row.id, now)
+        return
     if row.phase not in ENDED:
         raise Conflict(f"#{row.number} is {row.phase}: only what ended without success, or was taken over, is retried")
     if row.resource is None:
@@ -233,6 +239,7 @@ def reopen(connection: Connection, row: Row[Any], now: datetime, *, forgive: boo
     cleared = {"outcome": None, "cancel_by": None, "withdrawn": 0, "failures": 0, "recheck": 0, "wake_at": None}
     change(connection, row.id, phase="queued", fresh=1, updated_at=stamp(now), attempts=remembered, **cleared)
     past.reopened(connection, row.id)
+    places.release(connection, row.id, now)
     taking.end(connection, row.id, now)
 
 
@@ -245,6 +252,7 @@ def close(connection: Connection, incident_id: str, who: Who, comment: str, now:
     change(connection, row.id, phase="closed", updated_at=stamp(now))
     past.said(connection, row.id, comment)
     connection.execute(leases.delete().where(leases.c.incident_id == row.id))
+    places.release(connection, row.id, now)
     tell(connection, row.id, "closed", now, f"closed{f': {comment}' if comment else ''}", author=who.name)
     record(connection, who, "close", row.id, now, comment=comment)
 

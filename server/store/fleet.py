@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Row, func, or_, select
 
 from graph.ports import FleetView, Hold
 from graph.records import Resource
+from graph.rules.budget import FleetLimits
 from graph.rules.freezing import FreezeWindow, frozen
 from graph.rules.scopes import ALL, covers
-from server.store import auditing, ladder
+from server.store import auditing, ladder, limits
 from server.store.people_tables import pauses
 from server.store.rows import iso, moment, stamp, upsert
 from server.store.schema import incidents, journal, leases
@@ -29,6 +30,7 @@ class FleetRules:
     freeze_windows: tuple[FreezeWindow, ...] = ()
     max_actions_per_hour: int = 12
     demotes: bool = True
+    limits: FleetLimits = field(default_factory=FleetLimits)
 
 
 def pause(connection: Connection, who: Who, reason: str, scope: str, until: datetime | None, now: datetime) -> None:
@@ -64,20 +66,14 @@ def paused(connection: Connection, kind: str, group: str, resource_id: str, now:
     return None
 
 
-def view(connection: Connection, resource: Resource, windows: Sequence[FreezeWindow], now: datetime) -> FleetView:
+def view(connection: Connection, resource: Resource, rules: FleetRules, now: datetime) -> FleetView:
     """What the safety rules ask of the fleet."""
-    recent = connection.execute(
-        select(func.count(), func.min(journal.c.started_at)).where(
-            journal.c.resource == resource.key, journal.c.started_at > stamp(now) - HOUR_SECONDS
-        )
-    ).one()
     about = (resource.kind, resource.group, resource.id)
     return FleetView(
         paused=paused(connection, *about, stamp(now)),
-        recent_actions=recent[0],
-        oldest_recent_at=moment(recent[1]) if recent[1] is not None else None,
-        frozen=frozen(windows, *about, now),
+        frozen=frozen(rules.freeze_windows, *about, now),
         demoted=ladder.demoted(connection, resource.kind),
+        **limits.view(connection, resource, rules.limits, now),
     )
 
 
@@ -110,6 +106,7 @@ def state(connection: Connection, rules: FleetRules, now: datetime) -> dict[str,
         ],
         "leases": [{"target": row.target, "number": row.number, "phase": row.phase} for row in held_leases],
         "demotions": ladder.in_force(connection),
+        **limits.state(connection, rules.limits, now),
     }
 
 

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Row, and_, func, null, or_, select, update
 
 from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.records import Attempt, Incident, Outcome, Times
-from server.store import ladder, past, taking, tallies
+from server.store import cooling, ladder, past, places, taking, tallies
 from server.store.attempts import all_attempts
+from server.store.fleet import FleetRules
 from server.store.notices import notice
 from server.store.rows import (
     add,
@@ -146,7 +147,7 @@ def end(
     holder: str,
     ended: LegEnd | Failed,
     now: datetime,
-    demotes: bool = True,
+    rules: FleetRules,
 ) -> bool:
     """Write how a leg ended; False (and nothing written) where it was taken over."""
     row = incident_row(connection, incident_id)
@@ -154,13 +155,14 @@ def end(
         return False
     common = {"leg": leg + 1, "holder": None, "lease_until": None, "updated_at": stamp(now)}
     if isinstance(ended, Failed):
-        _failed(connection, row, ended.error, now, common)
+        _failed(connection, row, ended.error, now, common, rules)
+        places.leg_ended(connection, incident_id, "", rules.limits, now)
         return True
     common |= {"failures": 0, "fresh": 0}
     _answered(connection, row.id)
     stopped = bool(row.cancel_by or row.withdrawn or taking.active(connection, row.id))
     if isinstance(ended, Finished):
-        finish(connection, row, ended.outcome, now, common, demotes)
+        finish(connection, row, ended.outcome, now, common, rules)
     elif isinstance(ended, Resting):
         wake = stamp(now if stopped else ended.until)
         change(connection, incident_id, phase="waiting", wake_at=wake, wait_reason=ended.reason, **common)
@@ -169,16 +171,13 @@ def end(
         wake = stamp(now if stopped else ended.expires_at)
         reason = f"waiting for approval: {ended.gate.reason}"
         change(connection, incident_id, phase="waiting_approval", wake_at=wake, wait_reason=reason, **common)
+    held = ended.rule if isinstance(ended, Resting) else ""
+    places.leg_ended(connection, incident_id, held, rules.limits, now)
     return True
 
 
 def finish(
-    connection: Connection,
-    row: Row[Any],
-    outcome: Outcome,
-    now: datetime,
-    common: Mapping[str, Any],
-    demotes: bool = True,
+    connection: Connection, row: Row[Any], outcome: Outcome, now: datetime, common: Mapping[str, Any], rules: FleetRules
 ) -> None:
     """Write the outcome. What is mitigated lets go of its resource; what needs a human keeps it."""
     still_firing = connection.execute(
@@ -203,9 +202,12 @@ def finish(
         connection.execute(leases.delete().where(leases.c.incident_id == row.id))
     elif not taken:
         taking.keep_only_own(connection, row, outcome.rule)
-    if demotes:
+    if not keeps or outcome.rule not in taking.MAY_STILL_ACT:
+        places.release(connection, row.id, now)
+    if rules.demotes:
         ladder.judge(connection, row, outcome, now)
     if not taken:
+        cooling.begin(connection, row, outcome, now)
         notice(connection, row.id, outcome.status, outcome.reason, now, key=f"leg:{row.leg}")
 
 
@@ -222,7 +224,9 @@ def _answered(connection: Connection, incident_id: str) -> None:
     connection.execute(update(approvals).where(settled).values(answer=null()))
 
 
-def _failed(connection: Connection, row: Row[Any], error: str, now: datetime, common: Mapping[str, Any]) -> None:
+def _failed(
+    connection: Connection, row: Row[Any], error: str, now: datetime, common: Mapping[str, Any], rules: FleetRules
+) -> None:
     failures = row.failures + 1
     tell(connection, row.id, f"failed:{row.leg}", now, f"a step of ours failed ({failures}): {error[:500]}")
     if failures < len(BACKOFF_SECONDS) + 1:
@@ -243,7 +247,7 @@ def _failed(connection: Connection, row: Row[Any], error: str, now: datetime, co
     outcome = Outcome(status="escalated", rule="own_failure", reason=reason, times=times)
     records = {"outcome": outcome.model_dump(mode="json")}
     tell(connection, row.id, "outcome", now, f"escalated to a human: {reason}", records=records)
-    finish(connection, row, outcome, now, {**common, "failures": failures})
+    finish(connection, row, outcome, now, {**common, "failures": failures}, rules)
 
 
 def _ask(connection: Connection, row: Row[Any], asked: WaitingForApproval, now: datetime) -> None:

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, MetaData, insert, inspect, text
 
-from server.store import access_tables, counting_tables, people_tables, schema, telling_tables, worker_tables
+from server.store import (
+    access_tables,
+    budget_tables,
+    counting_tables,
+    people_tables,
+    schema,
+    telling_tables,
+    worker_tables,
+)
 from server.store.postgres import PREPARING_LOCK, take_turn
 from server.store.schema import StoreError
 
-TABLES = (schema, access_tables, counting_tables, people_tables, telling_tables, worker_tables)
+TABLES = (schema, access_tables, budget_tables, counting_tables, people_tables, telling_tables, worker_tables)
 """Modules that add to the metadata by being imported."""
 
 HEAD = "0002"

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
-from server.store import calling, model_calls, taking
+from server.store import calling, model_calls, places, taking
 from server.store.commands import commands_of
 from server.store.people_tables import confirmations
 from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
@@ -102,6 +102,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
         "commands": commands_of(connection, row.id),
         "model": model_calls.summary(connection, row.id),
         "wake_at": iso(row.wake_at),
+        "held_by": places.held_by(connection, row.id) if row.phase == "waiting" else "",
         "cancel_by": row.cancel_by,
         "taken_over": taking.told(connection, row.id),
         "acknowledged": calling.acknowledged(connection, row.id),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,8 +9,8 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from graph.ports import AlreadyStarted, Hold, JournalRequest, Refusal, Started
 from graph.records import ActionResult, Stop
-from graph.rules.freezing import FreezeWindow
-from server.store import fleet, taking, tallies
+from server.store import fleet, limits, taking, tallies
+from server.store.fleet import FleetRules
 from server.store.rows import add, incident_row, moment, stamp, upsert
 from server.store.schema import approvals, incidents, journal, leases
 
@@ -26,12 +25,12 @@ def find(connection: Connection, key: str) -> AlreadyStarted | None:
 
 
 def start(
-    connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow] = ()
+    connection: Connection, request: JournalRequest, rules: FleetRules
 ) -> Started | AlreadyStarted | Hold | Refusal:
     """Begin a side effect, where nothing speaks against it."""
     if found := find(connection, request.idempotency_key):
         return found
-    if against := _against(connection, request, windows):
+    if against := _against(connection, request, rules):
         return against
     row = incident_row(connection, request.incident_id)
     assert row is not None, "the lease check has seen it"
@@ -56,11 +55,9 @@ def start(
     return Started(request.now)
 
 
-def restart(
-    connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow] = ()
-) -> Started | Hold | Refusal:
+def restart(connection: Connection, request: JournalRequest, rules: FleetRules) -> Started | Hold | Refusal:
     """Begin anew a side effect that a probe has proven without effect."""
-    if against := _against(connection, request, windows):
+    if against := _against(connection, request, rules):
         return against
     key = journal.c.idempotency_key == request.idempotency_key
     done = connection.execute(
@@ -113,7 +110,7 @@ def stop(connection: Connection, incident_id: str) -> Stop | None:
     return None if acted else Stop(rule="alerts_resolved", reason="all alerts resolved by themselves")
 
 
-def _against(connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow]) -> Hold | Refusal | None:
+def _against(connection: Connection, request: JournalRequest, rules: FleetRules) -> Hold | Refusal | None:
     """Why the side effect must not begin now. One snapshot: the caller's transaction."""
     row = incident_row(connection, request.incident_id)
     now = stamp(request.now)
@@ -122,13 +119,15 @@ def _against(connection: Connection, request: JournalRequest, windows: Sequence[
         return Refusal("lease_lost", f"the lease is held by {holder}, not by {request.holder}, or has run out")
     if not request.undo and (said := stop(connection, request.incident_id)):
         return Refusal(said.rule, said.reason)
-    if isinstance(waits := fleet.held(connection, row, windows, request.now), Hold):
+    if isinstance(waits := fleet.held(connection, row, rules.freeze_windows, request.now), Hold):
         return waits
     if waits is not None:
         return Hold("paused", f"repairs are paused: {waits}", request.now + PAUSED_LOOK_AGAIN)
     if request.approval_needed and not _approved(connection, request):
         return Refusal("not_approved", f"no valid approval of plan {request.plan_fingerprint}")
     if held := _leased_to_another(connection, request) or _under_way(connection, request):
+        return held
+    if held := limits.reserved(connection, row, request, rules.limits, rules.max_actions_per_hour):
         return held
     for target in request.touches:
         upsert(connection, leases, {"target": target, "incident_id": request.incident_id}, ("target",))

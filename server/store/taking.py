@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from server.store import places
 from server.store.auditing import record
 from server.store.notices import notice
 from server.store.people_tables import takings
@@ -84,6 +85,7 @@ def run_out(connection: Connection, now: datetime) -> list[str]:
             reason = f"the time of {row.by}, who took it over, is up; nothing fires any more"
             change(connection, row.id, phase="closed", updated_at=stamp(now))
             connection.execute(leases.delete().where(leases.c.incident_id == row.id))
+            places.release(connection, row.id, now)
         tell(connection, row.id, f"time-is-up:{stamp(now)}", now, reason)
         record(connection, "self-heal", "take_over_ended", row.id, now, by=row.by)
     return [str(row.id) for row in rows]

@@ -73,6 +73,8 @@ def verbs(record: Record) -> list[str]:
         found.append("acknowledge")
     if phase in KEPT_PHASES:
         found += ["retry", "close"]
+    elif record.get("held_by") == "cool_down":
+        found.append("retry")
     if phase in OPEN_PHASES and not record.get("cancel_by"):
         found.append("cancel")
     if phase != "closed":
