@@ -51,7 +51,7 @@ def fleet_routes(services: Services) -> APIRouter:
     router = APIRouter(route_class=StrictRoute, tags=["fleet"], responses=_ANSWERS)
     verbs = Verbs(services)
 
-    @router.get("/api/fleet", summary="What is paused, frozen, rate-limited, demoted and leased now")
+    @router.get("/api/fleet", summary="What is paused, frozen, held by storms, rate-limited, demoted and leased now")
     async def fleet() -> dict[str, Any]:
         return await services.store.fleet()
 

@@ -49,6 +49,7 @@ class RunnerTimes:
     renew: float = 5.0
     sweep: float = 0.5
     recheck: float = 2.0
+    storms: float = 2.0
 
 
 class Runner:
@@ -76,6 +77,7 @@ class Runner:
         self._queue = queue
         self._store.listen(lambda _incident_id: self.kick())
         self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._recheck())]
+        self._tasks.append(asyncio.create_task(self._watch_storms()))
         self.kick()
 
     def kick(self) -> None:
@@ -167,6 +169,15 @@ class Runner:
                     await self._store.rechecked(incident.id, still, reason)
             except Exception:
                 log.exception("looking again at what came back failed; it is tried again")
+
+    async def _watch_storms(self) -> None:
+        """What fails together, and whether it still does: what changes without a new incident is seen here only."""
+        while True:
+            try:
+                await self._store.storms.look()
+            except Exception:
+                log.exception("looking for storms failed; it is tried again")
+            await asyncio.sleep(self._times.storms)
 
     async def _still_firing(self, incident: Incident) -> tuple[bool, str]:
         shown = {alert.name: await self._condition(alert) for alert in incident.firing}

@@ -25,6 +25,7 @@ from server.notify_settings import NotifySettings
 from server.section import Section, http_url
 from server.settings_errors import ConfigError, problems_of
 from server.store.fleet import FleetRules
+from server.storm_settings import FlappingSettings, StormSettings
 from server.yaml_file import read_yaml
 
 CONFIG_VARIABLE = "SELFHEAL_CONFIG"
@@ -112,6 +113,8 @@ class Settings(BaseSettings):
     notify: NotifySettings | None = None
     healing: Healing = Healing()
     freeze_windows: tuple[FreezeWindow, ...] = ()
+    storms: StormSettings = StormSettings()
+    flapping: FlappingSettings = FlappingSettings()
     limits: Limits = Limits()
     worker_concurrency: int = Field(default=32, ge=1, le=256)
 
@@ -188,7 +191,9 @@ class Settings(BaseSettings):
 
     @property
     def fleet_rules(self) -> FleetRules:
-        return FleetRules(self.freeze_windows, self.healing.max_actions_per_hour, self.healing.demotes)
+        healing, storms = self.healing, self.storms.rules(self.resources)
+        windows, damping = self.freeze_windows, self.flapping.damping
+        return FleetRules(windows, healing.max_actions_per_hour, healing.demotes, storms, damping)
 
     @property
     def public_url(self) -> str:

@@ -22,11 +22,12 @@ async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
     if verdict.decision == "refuse":
         return {"gate": verdict}
     verdict, silenced = await heard(heal, deps, plan, autonomy, verdict)
-    if silenced is None and verdict.decision == "ask":
+    early = silenced or safety.unripe(plan, fleet)
+    if early is None and verdict.decision == "ask":
         return {"gate": verdict}
     if verdict.rule == "approved" and heal.approval is not None:
         await deps.chronicle.approved(heal.incident.id, heal.approval)
-    held = silenced or safety.hold(plan, fleet, deps.settings.max_actions_per_hour, deps.clock.now())
+    held = early or safety.hold(plan, fleet, deps.settings.max_actions_per_hour, deps.clock.now())
     if held is None:
         return {"gate": verdict}
     waiting = Gate(

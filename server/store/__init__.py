@@ -44,6 +44,7 @@ from server.store.rows import change, incident_record, incident_row, stamp, tell
 from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
 from server.store.silences import Silences
+from server.store.storm_verbs import Storms
 from server.store.who import Who
 
 __all__ = [
@@ -80,6 +81,7 @@ class Store(People, Outgoing):
         self.signing_in = SigningIn(database, now)
         self.plots = Plots(database, now)
         self.silences = Silences(database, now, self._changed)
+        self.storms = Storms(database, now, self._rules.storms, self._changed)
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None) -> Store:
@@ -94,8 +96,13 @@ class Store(People, Outgoing):
     async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
         """Take on alerts, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing was taken on."""
         now = self._now()
-        accepted = await self._db.write(lambda c: accepting.accept(c, group, place, now, max_queued))
-        for incident_id in {item.incident_id for item in accepted if item.incident_id}:
+
+        def work(connection: Connection) -> tuple[list[Accepted], list[str]]:
+            accepted = accepting.accept(connection, group, place, now, max_queued)
+            return accepted, self.storms.noticed(connection, accepted, now)
+
+        accepted, stormy = await self._db.write(work)
+        for incident_id in {*stormy, *(item.incident_id for item in accepted if item.incident_id)}:
             self._changed(incident_id)
         return accepted
 
@@ -233,10 +240,13 @@ class Store(People, Outgoing):
         return await self._db.read(lambda c: sideeffects.find(c, idempotency_key))
 
     async def start(self, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal:
-        return await self._db.write(lambda c: sideeffects.start(c, request, self._rules.freeze_windows))
+        return await self._db.write(
+            lambda c: sideeffects.start(c, request, self._rules.freeze_windows, self._rules.storms)
+        )
 
     async def restart(self, request: JournalRequest) -> Started | Hold | Refusal:
-        return await self._db.write(lambda c: sideeffects.restart(c, request, self._rules.freeze_windows))
+        rules = self._rules
+        return await self._db.write(lambda c: sideeffects.restart(c, request, rules.freeze_windows, rules.storms))
 
     async def finish(self, result: ActionResult) -> None:
         ended = result if result.finished_at else result.model_copy(update={"finished_at": self._now()})
@@ -244,7 +254,7 @@ class Store(People, Outgoing):
 
     async def view(self, resource: Resource) -> FleetView:
         now = self._now()
-        return await self._db.read(lambda c: fleet.view(c, resource, self._rules.freeze_windows, now))
+        return await self._db.read(lambda c: fleet.view(c, resource, self._rules, now))
 
     async def stop(self, incident_id: str) -> Stop | None:
         return await self._db.read(lambda c: sideeffects.stop(c, incident_id))

@@ -11,9 +11,11 @@ from sqlalchemy import Connection, Row, func, or_, select
 
 from graph.ports import FleetView, Hold
 from graph.records import Resource
+from graph.rules.flapping import Damping
 from graph.rules.freezing import FreezeWindow, frozen
 from graph.rules.scopes import ALL, covers
-from server.store import auditing, ladder
+from graph.rules.storms import StormRules
+from server.store import auditing, flapping, ladder, storm_holding
 from server.store.people_tables import pauses
 from server.store.rows import iso, moment, stamp, upsert
 from server.store.schema import incidents, journal, leases
@@ -24,11 +26,14 @@ HOUR_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class FleetRules:
-    """What the settings say of the fleet. `demotes`: whether a repair that went wrong makes its pair ask."""
+    """What the settings say of the fleet. `demotes`: whether a repair that went wrong makes its pair ask. Without
+    `storms` and `damping`, neither storms nor flapping are looked for."""
 
     freeze_windows: tuple[FreezeWindow, ...] = ()
     max_actions_per_hour: int = 12
     demotes: bool = True
+    storms: StormRules | None = None
+    damping: Damping | None = None
 
 
 def pause(connection: Connection, who: Who, reason: str, scope: str, until: datetime | None, now: datetime) -> None:
@@ -64,7 +69,7 @@ def paused(connection: Connection, kind: str, group: str, resource_id: str, now:
     return None
 
 
-def view(connection: Connection, resource: Resource, windows: Sequence[FreezeWindow], now: datetime) -> FleetView:
+def view(connection: Connection, resource: Resource, rules: FleetRules, now: datetime) -> FleetView:
     """What the safety rules ask of the fleet."""
     recent = connection.execute(
         select(func.count(), func.min(journal.c.started_at)).where(
@@ -76,7 +81,9 @@ def view(connection: Connection, resource: Resource, windows: Sequence[FreezeWin
         paused=paused(connection, *about, stamp(now)),
         recent_actions=recent[0],
         oldest_recent_at=moment(recent[1]) if recent[1] is not None else None,
-        frozen=frozen(windows, *about, now),
+        frozen=frozen(rules.freeze_windows, *about, now),
+        storm=storm_holding.held(connection, rules.storms, resource.key, now),
+        flapping=flapping.hold(connection, rules.damping, resource.kind, resource.id, now),
         demoted=ladder.demoted(connection, resource.kind),
     )
 
@@ -110,6 +117,7 @@ def state(connection: Connection, rules: FleetRules, now: datetime) -> dict[str,
         ],
         "leases": [{"target": row.target, "number": row.number, "phase": row.phase} for row in held_leases],
         "demotions": ladder.in_force(connection),
+        "storms": storm_holding.all_told(connection),
     }
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Row, func, select, update
 from graph.ports import AlreadyStarted, Hold, JournalRequest, Refusal, Started
 from graph.records import ActionResult, Stop
 from graph.rules.freezing import FreezeWindow
-from server.store import fleet, taking
+from graph.rules.storms import StormRules
+from server.store import fleet, storm_holding, taking
 from server.store.rows import add, incident_row, moment, stamp, upsert
 from server.store.schema import approvals, incidents, journal, leases
 
@@ -26,12 +27,15 @@ def find(connection: Connection, key: str) -> AlreadyStarted | None:
 
 
 def start(
-    connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow] = ()
+    connection: Connection,
+    request: JournalRequest,
+    windows: Sequence[FreezeWindow] = (),
+    storms: StormRules | None = None,
 ) -> Started | AlreadyStarted | Hold | Refusal:
     """Begin a side effect, where nothing speaks against it."""
     if found := find(connection, request.idempotency_key):
         return found
-    if against := _against(connection, request, windows):
+    if against := _against(connection, request, windows, storms):
         return against
     row = incident_row(connection, request.incident_id)
     assert row is not None, "the lease check has seen it"
@@ -56,10 +60,13 @@ def start(
 
 
 def restart(
-    connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow] = ()
+    connection: Connection,
+    request: JournalRequest,
+    windows: Sequence[FreezeWindow] = (),
+    storms: StormRules | None = None,
 ) -> Started | Hold | Refusal:
     """Begin anew a side effect that a probe has proven without effect."""
-    if against := _against(connection, request, windows):
+    if against := _against(connection, request, windows, storms):
         return against
     key = journal.c.idempotency_key == request.idempotency_key
     done = connection.execute(
@@ -109,7 +116,9 @@ def stop(connection: Connection, incident_id: str) -> Stop | None:
     return None if acted else Stop(rule="alerts_resolved", reason="all alerts resolved by themselves")
 
 
-def _against(connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow]) -> Hold | Refusal | None:
+def _against(
+    connection: Connection, request: JournalRequest, windows: Sequence[FreezeWindow], storms: StormRules | None
+) -> Hold | Refusal | None:
     """Why the side effect must not begin now. One snapshot: the caller's transaction."""
     row = incident_row(connection, request.incident_id)
     now = stamp(request.now)
@@ -122,6 +131,10 @@ def _against(connection: Connection, request: JournalRequest, windows: Sequence[
         return waits
     if waits is not None:
         return Hold("paused", f"repairs are paused: {waits}", request.now + PAUSED_LOOK_AGAIN)
+    # What takes back a repair that was begun before the storm is no repair.
+    key = f"{row.resource_kind}/{row.resource_id}"
+    if not request.undo and (storm := storm_holding.held(connection, storms, key, request.now)):
+        return storm
     if request.approval_needed and not _approved(connection, request):
         return Refusal("not_approved", f"no valid approval of plan {request.plan_fingerprint}")
     if held := _leased_to_another(connection, request):
