@@ -160,7 +160,7 @@ class Runner:
         return min(max((wake - datetime.now(UTC)).total_seconds(), 0.01), self._times.sweep)
 
     async def _recheck(self) -> None:
-        """A firing that came again after its incident had closed: reopened only if Prometheus still shows it."""
+        """A firing that came again after its incident had closed, or came while it was healed: is it still there?"""
         while True:
             await asyncio.sleep(self._times.recheck)
             try:
@@ -179,10 +179,10 @@ class Runner:
                 log.exception("looking for storms failed; it is tried again")
             await asyncio.sleep(self._times.storms)
 
-    async def _still_firing(self, incident: Incident) -> tuple[bool, str]:
+    async def _still_firing(self, incident: Incident) -> tuple[bool | None, str]:
         shown = {alert.name: await self._condition(alert) for alert in incident.firing}
         if still := sorted(name for name, firing in shown.items() if firing):
             return True, f"Prometheus still shows {', '.join(still)}"
         if unknown := sorted(name for name, firing in shown.items() if firing is None):
-            return False, f"Prometheus can't say whether {', '.join(unknown)} still holds"
+            return None, f"Prometheus can't say whether {', '.join(unknown)} still holds"
         return False, "Prometheus does not show the condition any more"

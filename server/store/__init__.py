@@ -223,13 +223,13 @@ class Store(People, Outgoing):
 
         def work(connection: Connection) -> list[Incident]:
             rows = connection.execute(
-                select(incidents).where(incidents.c.recheck == 1, incidents.c.phase == "closed").limit(20)
+                select(incidents).where(incidents.c.recheck > 0, incidents.c.phase == "closed").limit(20)
             )
             return [incident_record(connection, row) for row in rows.all()]
 
         return await self._db.read(work)
 
-    async def rechecked(self, incident_id: str, still_firing: bool, reason: str) -> None:
+    async def rechecked(self, incident_id: str, still_firing: bool | None, reason: str) -> None:
         now = self._now()
         await self._db.write(lambda c: deciding.rechecked(c, incident_id, still_firing, reason, now))
         self._changed(incident_id)

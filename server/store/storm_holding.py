@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from graph.kind import STORM
 from graph.ports import Hold
@@ -67,7 +67,7 @@ def told(connection: Connection, row: Row[Any]) -> dict[str, Any] | None:
 
 def all_told(connection: Connection) -> list[dict[str, Any]]:
     """The storms that last, for the fleet at a glance."""
-    return [short(storm) | {"members": len(members(connection, storm.id))} for storm in in_force(connection)]
+    return [short(storm) | {"members": _count(connection, storm.id)} for storm in in_force(connection)]
 
 
 def short(storm: Row[Any]) -> dict[str, Any]:
@@ -102,6 +102,11 @@ def members(connection: Connection, storm_id: int) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _count(connection: Connection, storm_id: int) -> int:
+    mine = (storm_members.c.storm_id == storm_id, storm_members.c.left_at.is_(None))
+    return connection.execute(select(func.count()).where(*mine)).scalar_one()
 
 
 def _with_number() -> Select[Any]:

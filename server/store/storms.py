@@ -25,6 +25,15 @@ from server.store.storm_tables import storm_members, storms
 OPEN = ("queued", "running", "waiting", "waiting_approval", "escalated", "declined", "taken_over")
 CLEARED, RELEASED = "cleared", "released"
 MOST_NAMED = 12
+IN_ONE_QUERY = 500
+_LIGHT: Sequence[Any] = (
+    incidents.c.id,
+    incidents.c.number,
+    incidents.c.resource_kind,
+    incidents.c.resource_id,
+    incidents.c.phase,
+)
+"""Of incidents, what is read of many at every look: no JSON."""
 
 
 def forecast(connection: Connection, rules: StormRules | None) -> Weather:
@@ -67,7 +76,7 @@ def joined(connection: Connection, rules: StormRules, incident_ids: Sequence[str
     for row in holding.in_force(connection):
         keys = rules.shares.members.get(holding.share_of(row), frozenset()) - set(row.spared)
         new = [one for one in _incidents(connection, incident_ids) if _key(one) in keys]
-        found += _join(connection, row, new, now)
+        found += _add(connection, row, [one.id for one in new], now)
     return found
 
 
@@ -144,17 +153,23 @@ def _go_on(connection: Connection, row: Row[Any], storm: Storm, now: datetime) -
 
 
 def _join(connection: Connection, storm: Row[Any], rows: Iterable[Row[Any]], now: datetime) -> list[str]:
-    mine = storm_members.c.storm_id == storm.id
-    stays = set(
-        connection.execute(select(storm_members.c.incident_id).where(mine, storm_members.c.left_at.is_(None))).scalars()
-    )
-    new = [row for row in rows if row.id not in stays]
-    for row in new:
-        values = {"storm_id": storm.id, "incident_id": row.id, "joined_at": stamp(now), "left_at": None}
+    new = {row.id: row for row in rows}
+    mine = (storm_members.c.storm_id == storm.id, storm_members.c.left_at.is_(None))
+    ids = list(new)
+    for begin in range(0, len(ids), IN_ONE_QUERY):
+        some = storm_members.c.incident_id.in_(ids[begin : begin + IN_ONE_QUERY])
+        for known in connection.execute(select(storm_members.c.incident_id).where(*mine, some)).scalars():
+            del new[known]
+    return _add(connection, storm, list(new), now)
+
+
+def _add(connection: Connection, storm: Row[Any], incident_ids: Sequence[str], now: datetime) -> list[str]:
+    for incident_id in incident_ids:
+        values = {"storm_id": storm.id, "incident_id": incident_id, "joined_at": stamp(now), "left_at": None}
         upsert(connection, storm_members, values, ("storm_id", "incident_id"))
         said = f"part of {holding.why(storm)}; no repair of it begins until that clears or somebody releases it"
-        tell(connection, row.id, f"storm:{storm.id}", now, said)
-    return [row.id for row in new]
+        tell(connection, incident_id, f"storm:{storm.id}", now, said)
+    return list(incident_ids)
 
 
 def _spare(connection: Connection, storm: Row[Any], keys: Iterable[str], now: datetime) -> list[str]:
@@ -210,7 +225,7 @@ def _failing(connection: Connection) -> dict[str, list[datetime]]:
 def _excused(connection: Connection) -> set[str]:
     """Resources whose open incidents a human has already let go of."""
     rows = connection.execute(
-        select(incidents)
+        select(*_LIGHT)
         .join(storm_members, storm_members.c.incident_id == incidents.c.id)
         .join(storms, storms.c.id == storm_members.c.storm_id)
         .where(incidents.c.phase.in_(OPEN), storms.c.ended_how.is_not(None), storms.c.ended_how != CLEARED)
@@ -220,7 +235,7 @@ def _excused(connection: Connection) -> set[str]:
 
 def _members(connection: Connection, storm_id: int) -> Sequence[Row[Any]]:
     mine = (storm_members.c.storm_id == storm_id, storm_members.c.left_at.is_(None))
-    query = select(incidents).join(storm_members, storm_members.c.incident_id == incidents.c.id).where(*mine)
+    query = select(*_LIGHT).join(storm_members, storm_members.c.incident_id == incidents.c.id).where(*mine)
     return connection.execute(query.order_by(incidents.c.number)).all()
 
 
@@ -235,12 +250,12 @@ def _retold(row: Row[Any], storm: Storm) -> bool:
 def _by_key(connection: Connection, keys: Iterable[str]) -> list[Row[Any]]:
     """The open incidents of these resources, by number."""
     wanted = set(keys)
-    rows = connection.execute(select(incidents).where(incidents.c.phase.in_(OPEN)).order_by(incidents.c.number))
+    rows = connection.execute(select(*_LIGHT).where(incidents.c.phase.in_(OPEN)).order_by(incidents.c.number))
     return [row for row in rows if _key(row) in wanted]
 
 
 def _incidents(connection: Connection, incident_ids: Sequence[str]) -> Sequence[Row[Any]]:
-    return connection.execute(select(incidents).where(incidents.c.id.in_(incident_ids))).all()
+    return connection.execute(select(*_LIGHT).where(incidents.c.id.in_(incident_ids))).all()
 
 
 def _key(row: Row[Any]) -> str:
