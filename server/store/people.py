@@ -68,7 +68,12 @@ class People(StoreBase):
 
     async def retry(self, incident_id: str, by: Who | str) -> None:
         """Try again what ended without success, or give back what was taken over. Raises NotFound, Conflict."""
-        await self._db.write(lambda c: deciding.retry(c, incident_id, Who.of(by), self._now()))
+
+        def work(connection: Connection) -> None:
+            storm_verbs.no_storm(connection, incident_id, "retried")
+            deciding.retry(connection, incident_id, Who.of(by), self._now())
+
+        await self._db.write(work)
         self._changed(incident_id)
 
     async def close_incident(self, incident_id: str, by: Who | str, comment: str = "") -> None:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from rich.console import Console, RenderableType
 
+from agents.database import DATABASE
+from agents.instance import INSTANCE
 from graph.ports import Hold, Started
 from graph.records import Alert, AlertGroup
-from server.store import Conflict
+from server import exits
+from server.cli import run
+from server.services import Services
+from server.settings import Settings
+from server.store import Conflict, Store
+from server.story import listing, story
+from tests.server.live import LiveServer
 from tests.server.notified import chat, worker
-from tests.server.storms import DB, RESOURCES, RULES, WEBS, Fleet, down, placing
+from tests.server.storms import DB, INVENTORY, RESOURCES, RULES, WEBS, Fleet, down, placing
+from tests.server.web import TOKENS
 
 
 @pytest_asyncio.fixture
@@ -149,12 +161,15 @@ async def test_cancelling_it_stops_its_members_heals(fleet: Fleet) -> None:
     assert stop is not None and stop.rule == "cancelled"
 
 
-async def test_it_is_neither_closed_nor_taken_over_as_its_members_would_wait_for_nothing(fleet: Fleet) -> None:
+async def test_it_is_neither_closed_nor_retried_nor_taken_over(fleet: Fleet) -> None:
+    """Its members would wait for nothing that anybody sees."""
     await fleet.fail(*WEBS[:6])
     [storm] = await fleet.storms()
     parent = (await fleet.record(storm["number"]))["id"]
     with pytest.raises(Conflict, match="release it"):
         await fleet.store.close_incident(parent, "ada")
+    with pytest.raises(Conflict, match="release it"):
+        await fleet.store.retry(parent, "ada")
     with pytest.raises(Conflict, match="release it"):
         await fleet.store.take_over(parent, "ada", 10)
     assert "has taken note" in await fleet.store.acknowledge(parent, "ada")
@@ -198,3 +213,39 @@ async def test_people_hear_of_the_storm_once_and_of_a_member_only_what_is_still_
         await sends.drain()
     titles = sorted(title.split(" ", 2)[2] for title in told.titles[1:])
     assert titles == ["needs a human: Instance/web-1", f"resolved by itself: Storm/dependency {DB}"]
+
+
+async def test_a_terminal_shows_the_storm_its_members_and_what_can_be_done(fleet: Fleet) -> None:
+    _db, first, *_ = await fleet.fail("db-1", *WEBS[:6])
+    [storm] = await fleet.storms()
+    number = storm["number"]
+    shown = printed(story(await fleet.record(number)))
+    assert "escalated" in shown and "#2 Instance/web-1  queued" in shown and f"selfheal release {number}" in shown
+    assert f"not held, as it may be the cure: {DB}" in shown and "selfheal close" not in shown
+    await fleet.waits(first, "web-1")
+    shown = printed(story(await fleet.record(first)))
+    assert f"waiting: storm #{number}: " in shown and re.search(rf"Storm +#{number}", shown)
+    assert f"Storm/dependency {DB}" in printed(listing((await fleet.store.incidents()).items))
+
+
+def printed(shown: RenderableType) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(shown)
+    return console.export_text()
+
+
+def test_it_is_released_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Settings.model_validate({"database_url": f"sqlite:///{tmp_path / 'db'}", "resources": INVENTORY})
+    store = Store.open(made.database_url, rules=made.fleet_rules)
+    live = LiveServer(tmp_path, Services(made, store, TOKENS, {"Instance": INSTANCE, "Database": DATABASE}))
+    live.up()
+    try:
+        live.do(store.accept(AlertGroup(alerts=tuple(down(name) for name in WEBS[:6])), placing))
+        assert run(["fleet", "--config", str(live.config)]) == exits.OK
+        assert "storm #7: 6 of 9 in group web" in capsys.readouterr().out
+        assert run(["release", "1", "--config", str(live.config)]) == exits.REFUSED
+        assert "release that" in capsys.readouterr().err
+        assert run(["release", "7", "-m", "seen to", "--config", str(live.config)]) == exits.OK
+        assert "storm #7 is released: 6 incidents go on" in capsys.readouterr().out
+    finally:
+        live.down()
