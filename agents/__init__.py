@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 from agents.database import DATABASE
 from agents.instance import INSTANCE
-from graph.kind import ResourceKind
+from graph.kind import STORM, ResourceKind
 
 AGENTS: tuple[ResourceKind, ...] = (INSTANCE, DATABASE)
 
@@ -20,6 +20,8 @@ def known_kinds() -> dict[str, ResourceKind]:
         kind = point.load()
         if not isinstance(kind, ResourceKind):
             raise ValueError(f"entry point {point.name} of {ENTRY_POINT_GROUP} is no ResourceKind but {type(kind)}")
+        if kind.name == STORM:
+            raise ValueError(f"entry point {point.name} of {ENTRY_POINT_GROUP} declares {STORM}: that name is taken")
         if kind.name in kinds:
             raise ValueError(f"entry point {point.name} of {ENTRY_POINT_GROUP} declares {kind.name} a second time")
         kinds[kind.name] = kind

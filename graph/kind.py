@@ -16,6 +16,8 @@ from graph.records import IssueType, JudgedBy, PlanStep, Resource, Risk
 
 UNKNOWN_CAUSE = "unknown"
 NO_FAULT = "no_fault"
+STORM = "Storm"
+"""What incidents are of that stand for many resources failing together. No agent, resource or alert may be."""
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,10 @@ class FleetView:
     """Why and by whom repairs of this resource are paused, or None."""
     frozen: Hold | None = None
     """The freeze window that is open for this resource, or None."""
+    storm: Hold | None = None
+    """The storm that this resource is part of, or None."""
+    flapping: Hold | None = None
+    """That it comes back again and again, or None."""
     demoted: Mapping[str, str] = field(default_factory=dict)
     """Issue types of this kind that are no longer repaired unasked, and since what went wrong."""
     recent_actions: int = 0

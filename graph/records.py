@@ -62,7 +62,8 @@ class Incident(Record):
     @property
     def title(self) -> str:
         names = sorted({alert.name for alert in self.alerts})
-        return f"{', '.join(names)} on {self.resource_kind}/{self.resource_id}"
+        about = f"{self.resource_kind}/{self.resource_id}"
+        return f"{', '.join(names)} on {about}" if names else about
 
 
 # -- what was seen -----------------------------------------------------------------------------------

@@ -239,6 +239,8 @@ class Resource(Record):
     kind: str
     address: str
     group: str = ""
+    zone: str = Field(default="", max_length=200)
+    """The availability zone, rack or room: what is in one may fail together."""
     transport: Literal["ssh", "local", "none"] = "ssh"
     """`none` for what is reached by its provider or its own port only, as managed databases are."""
     ssh: SshAccess | None = None

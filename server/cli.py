@@ -56,6 +56,7 @@ _DECISIONS = (
     deciding.approve,
     deciding.reject,
     deciding.cancel,
+    deciding.release,
     deciding.take_over,
     deciding.retry,
     deciding.close,

@@ -93,7 +93,7 @@ class ServerClient:
         return self._call("POST", path, json={"steps": [dict(step) for step in steps]})
 
     def ask(self, reference: str, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """`cancel`, `take-over`, `retry`, `close` or `confirm` an incident."""
+        """`cancel`, `release`, `take-over`, `retry`, `close` or `confirm` an incident."""
         return self._call("POST", f"/api/incidents/{quote(reference, safe='')}/{verb}", json=dict(body))
 
     def switch(self, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:

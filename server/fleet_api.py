@@ -52,7 +52,8 @@ def fleet_routes(services: Services) -> APIRouter:
     verbs = Verbs(services)
 
     @router.get(
-        "/api/fleet", summary="What is paused, frozen, limited, cooling down, demoted, under repair and leased now"
+        "/api/fleet",
+        summary="What holds repairs back now: storms, pauses, freezes, budgets, limits, cool-downs, demotions; and leases",
     )
     async def fleet() -> dict[str, Any]:
         return await services.store.fleet()

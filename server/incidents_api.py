@@ -144,9 +144,15 @@ def _decisions(router: APIRouter, verbs: Verbs) -> None:
     async def confirm(reference: str, actor: Approver, body: Confirmation) -> dict[str, Any]:
         return await verbs.confirm(reference, actor.who(body.by), body.cause, body.right, body.comment)
 
-    @router.post("/{reference}/cancel", summary="Stop a heal between side effects; says what can't be stopped")
+    @router.post(
+        "/{reference}/cancel", summary="Stop a heal (of a storm: all) between side effects; says what can't be"
+    )
     async def cancel(reference: str, actor: Approver, body: By | None = None) -> dict[str, Any]:
         return await verbs.cancel(reference, _who(actor, body))
+
+    @router.post("/{reference}/release", summary="Let the members of a storm go on before it is over")
+    async def release(reference: str, actor: Approver, body: By | None = None) -> dict[str, Any]:
+        return await verbs.release(reference, _who(actor, body), body.comment if body else "")
 
     @router.post("/{reference}/retry", summary="Try an escalated or declined incident again")
     async def retry(reference: str, actor: Approver, body: By | None = None) -> dict[str, Any]:

@@ -5,9 +5,12 @@ A peer that does not exist would be learnt of in the middle of a rebuild; a fail
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from graph.records import Resource
+
+_ADDRESS = re.compile(r".+:\d{1,5}")
 
 
 def misfits(resources: Sequence[Resource]) -> list[str]:
@@ -16,7 +19,12 @@ def misfits(resources: Sequence[Resource]) -> list[str]:
     return [
         f"resources[{index}] ({resource.key}): {problem}"
         for index, resource in enumerate(resources)
-        for problem in (*_host(resource, by_key), *_failover(resource, by_key), *_peers(resource, by_key))
+        for problem in (
+            *_host(resource, by_key),
+            *_failover(resource, by_key),
+            *_peers(resource, by_key),
+            *_dependencies(resource, by_key),
+        )
     ]
 
 
@@ -49,4 +57,16 @@ def _peers(resource: Resource, by_key: Mapping[str, Resource]) -> list[str]:
             found.append("database.peers: names itself: name the other members only")
         elif (peer.database.cluster, peer.database.engine) != (resource.database.cluster, resource.database.engine):
             found.append(f"database.peers: {peer.key} is of another cluster or engine: they must be the same")
+    return found
+
+
+def _dependencies(resource: Resource, by_key: Mapping[str, Resource]) -> list[str]:
+    found = []
+    for name in resource.depends_on:
+        if name == resource.key:
+            found.append("depends_on: names itself: name what it needs beside itself only")
+        elif "/" in name and name not in by_key:
+            found.append(f"depends_on: no {name!r:.100} is declared: declare it, or give its address (host:port)")
+        elif "/" not in name and not _ADDRESS.fullmatch(name):
+            found.append(f"depends_on: {name!r:.100} is neither the key of a resource (Kind/id) nor host:port")
     return found

@@ -60,6 +60,9 @@ def _sentences(event: str, payload: Record, record: Record) -> Iterator[str]:
     if event == "approval_wanted":
         yield from _wanted(payload)
         return
+    if payload.get("members"):
+        yield from _storm(payload)
+        return
     yield from _done(record)
     yield f"{_ended(event)}: {harmless(payload.get('reason'), 350)}."
     if event == "escalated":
@@ -67,6 +70,16 @@ def _sentences(event: str, payload: Record, record: Record) -> Iterator[str]:
         yield f"Next: take note of it (selfheal ack {number}), then retry, take over or close it."
     if event == "mitigated" and (verification := record.get("verification")):
         yield f"It was seen to hold: {harmless(verification.get('reason'), 200)}."
+
+
+def _storm(payload: Record) -> Iterator[str]:
+    """One notice for many: what they share, which they are, and what a human can do."""
+    more = f" and {int(payload['more_members'])} more" if payload.get("more_members") else ""
+    members = ", ".join(harmless(member, 80) for member in payload["members"])
+    yield f"{harmless(payload.get('reason'), 350)}."
+    yield f"So their repairs wait: {members}{more}."
+    number = payload["number"]
+    yield f"Next: look at what they share. selfheal release {number} lets them go on, selfheal cancel {number} stops."
 
 
 def _broke(payload: Record, record: Record) -> str:

@@ -51,6 +51,7 @@ class RunnerTimes:
     renew: float = 1.5
     sweep: float = 0.5
     recheck: float = 2.0
+    storms: float = 2.0
 
 
 class Runner:
@@ -89,6 +90,7 @@ class Runner:
         """Begin to take legs: at once when something was committed, and in any case now and then."""
         self._store.listen(lambda _incident_id: self.kick(), told=False)
         self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._recheck())]
+        self._tasks.append(asyncio.create_task(self._watch_storms()))
         self.kick()
 
     def kick(self) -> None:
@@ -206,7 +208,7 @@ class Runner:
         return min(max((wake - self._store.time()).total_seconds(), 0.01), self._times.sweep)
 
     async def _recheck(self) -> None:
-        """A firing that came again after its incident had closed: reopened only if Prometheus still shows it."""
+        """A firing that came again after its incident had closed, or came while it was healed: is it still there?"""
         while True:
             await asyncio.sleep(self._times.recheck)
             try:
@@ -216,10 +218,19 @@ class Runner:
             except Exception:
                 log.exception("looking again at what came back failed; it is tried again")
 
-    async def _still_firing(self, incident: Incident) -> tuple[bool, str]:
+    async def _watch_storms(self) -> None:
+        """What fails together, and whether it still does: what changes without a new incident is seen here only."""
+        while True:
+            try:
+                await self._store.storms.look()
+            except Exception:
+                log.exception("looking for storms failed; it is tried again")
+            await asyncio.sleep(self._times.storms)
+
+    async def _still_firing(self, incident: Incident) -> tuple[bool | None, str]:
         shown = {alert.name: await self._condition(alert) for alert in incident.firing}
         if still := sorted(name for name, firing in shown.items() if firing):
             return True, f"Prometheus still shows {', '.join(still)}"
         if unknown := sorted(name for name, firing in shown.items() if firing is None):
-            return False, f"Prometheus can't say whether {', '.join(unknown)} still holds"
+            return None, f"Prometheus can't say whether {', '.join(unknown)} still holds"
         return False, "Prometheus does not show the condition any more"

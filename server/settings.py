@@ -27,6 +27,7 @@ from server.section import Section, http_url
 from server.settings_errors import ConfigError, problems_of
 from server.store.fleet import FleetRules
 from server.store.postgres import is_postgres, plain_url
+from server.storm_settings import FlappingSettings, StormSettings
 from server.yaml_file import read_yaml
 
 CONFIG_VARIABLE = "SELFHEAL_CONFIG"
@@ -115,6 +116,8 @@ class Settings(BaseSettings):
     healing: Healing = Healing()
     freeze_windows: tuple[FreezeWindow, ...] = ()
     fleet: FleetSettings = FleetSettings()
+    storms: StormSettings = StormSettings()
+    flapping: FlappingSettings = FlappingSettings()
     limits: Limits = Limits()
     worker_concurrency: int = Field(default=32, ge=1, le=256)
 
@@ -197,7 +200,8 @@ class Settings(BaseSettings):
     @property
     def fleet_rules(self) -> FleetRules:
         healing, limits = self.healing, self.fleet.limits(self.resources)
-        return FleetRules(self.freeze_windows, healing.max_actions_per_hour, healing.demotes, limits)
+        storms, damping = self.storms.rules(self.resources), self.flapping.damping
+        return FleetRules(self.freeze_windows, healing.max_actions_per_hour, healing.demotes, limits, storms, damping)
 
     @property
     def public_url(self) -> str:

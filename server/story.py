@@ -158,6 +158,7 @@ def _summary(record: Record) -> Table:
         ("What was done", _done(record)),
         ("Does it hold", _holds(record)),
         ("The model", _model(record)),
+        ("Storm", _storm(record)),
         ("Now", _now(record)),
     ):
         found = list(lines)
@@ -208,6 +209,20 @@ def _model(record: Record) -> Iterator[Text]:
     yield Text(f"{names}: {asked['calls']} calls, {tokens}, {duration(asked['seconds'])}{cost}", "dim")
 
 
+def _storm(record: Record) -> Iterator[Text]:
+    """The members of a storm, or the storm it is part of."""
+    if not (storm := record.get("storm")):
+        return
+    if not storm["parent"]:
+        over = f" ({plain(storm['ended_how'])})" if storm["ended_at"] else ""
+        yield Text(f"#{storm['number']}{over}: {plain(storm['reason'], 400)}")
+    for member in storm["members"]:
+        line = Text(f"#{member['number']} {plain(member['resource'], 100)}  ")
+        yield line.append(plain(state_of(member).replace("_", " ")), _colour(state_of(member)))
+    if storm["spared"] and storm["parent"]:
+        yield Text(f"not held, as it may be the cure: {plain(', '.join(storm['spared']))}", "dim")
+
+
 def _holds(record: Record) -> Iterator[Text]:
     verification = record.get("verification")
     if not verification:
@@ -225,7 +240,11 @@ def _now(record: Record) -> Iterator[Text]:
     if outcome:
         if outcome.get("status") != "mitigated":
             yield Text(plain(outcome.get("reason"), 500))
-        if taken := record.get("taken_over"):
+        if (storm := record.get("storm") or {}).get("parent"):
+            if not storm["ended_at"]:
+                number = record.get("number")
+                yield Text(f"selfheal release {number}   or   selfheal cancel {number}", "bold")
+        elif taken := record.get("taken_over"):
             number, until = record.get("number"), plain(taken["until"])[11:16]
             yield Text(f"{plain(taken['by'], 80)} has it until {until} UTC; nothing of ours acts on it", "yellow")
             yield Text(f"selfheal retry {number}   or   selfheal close {number}", "bold")
@@ -242,7 +261,8 @@ def _now(record: Record) -> Iterator[Text]:
         yield Text(f"until {plain(asked.get('expires_at'))[:16].replace('T', ' ')} UTC:", "dim")
         yield Text(f"selfheal approve {number}   or   selfheal reject {number}", "bold")
         return
-    yield Text(plain(str(record.get("phase", "")).replace("_", " ")))
+    phase = plain(str(record.get("phase", "")).replace("_", " "))
+    yield Text(f"{phase}: {plain(record['wait_reason'], 500)}" if record.get("wait_reason") else phase)
 
 
 def _before_yes(details: Record) -> Iterator[Text]:

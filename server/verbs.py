@@ -68,10 +68,17 @@ class Verbs:
         return {"id": incident_id, "decision": decision, "plan_fingerprint": fingerprint}
 
     async def cancel(self, reference: str, who: Who) -> dict[str, Any]:
-        """Stop a heal between side effects; `said` tells what can't be stopped."""
+        """Stop a heal between side effects, or all heals of a storm; `said` tells what can't be stopped."""
         incident_id = await self.id_of(reference)
         with _explained():
             said = await self._store.cancel(incident_id, who)
+        return {"id": incident_id, "said": said}
+
+    async def release(self, reference: str, who: Who, comment: str = "") -> dict[str, Any]:
+        """Let the members of a storm go on before it is over."""
+        incident_id = await self.id_of(reference)
+        with _explained():
+            said = await self._store.release(incident_id, who, comment)
         return {"id": incident_id, "said": said}
 
     async def retry(self, reference: str, who: Who) -> dict[str, Any]:

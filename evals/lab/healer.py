@@ -65,9 +65,10 @@ class Healer:
             "prometheus": {"url": stage.prometheus_url},
             "webhook": {"token_file": self.webhook_token_file.name},
             "operator": {"token_file": self.operator_token_file.name},
-            # Faults follow each other here: what one cost must not change what is done at the next.
+            # Faults follow each other here: what one cost must not change what is done at the next, nor do they flap.
             "healing": {**QUICK, "demotes": False, **healing},
             "fleet": {"escalation_cool_down_seconds": 0},
+            "flapping": {"enabled": False},
             "policies": "policies.json",
             "resources": [*stage.resources(), *map(dict, more_resources)],
         }

@@ -22,12 +22,13 @@ async def gate(heal: Heal, deps: Deps, leg: Leg) -> Update:
     if verdict.decision == "refuse":
         return {"gate": verdict}
     verdict, silenced = await heard(heal, deps, plan, autonomy, verdict)
-    if silenced is None and verdict.decision == "ask":
+    early = silenced or safety.unripe(plan, fleet)
+    if early is None and verdict.decision == "ask":
         return {"gate": verdict}
     if verdict.rule == "approved" and heal.approval is not None:
         await deps.chronicle.approved(heal.incident.id, heal.approval)
     approved, limit = verdict.rule == "approved", deps.settings.max_actions_per_hour
-    held = silenced or safety.hold(plan, fleet, limit, deps.clock.now(), approved=approved)
+    held = early or safety.hold(plan, fleet, limit, deps.clock.now(), approved=approved)
     if held is None:
         return {"gate": verdict}
     waiting = Gate(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from graph.kind import NO_FAULT, ResourceKind
+from graph.kind import NO_FAULT, STORM, ResourceKind
 from graph.records import MAX_LABEL_CHARS, Alert, Diagnosis, Incident, IssueType, Resource
 
 ISSUE_TYPES: tuple[IssueType, ...] = get_args(IssueType)
@@ -45,6 +45,9 @@ def place(alert: Alert, kinds: Mapping[str, ResourceKind], resources: Mapping[tu
     if missing:
         problem = f"label {' and '.join(missing)} missing: add to the alerting rule or the scrape target's labels"
         return Placed(kind or "unknown", resource_id or f"unplaced-{alert.fingerprint}", issue_type, None, problem)
+    if kind == STORM:
+        problem = f"label resource_kind={kind!r} is no kind of resource: known are {_listed(kinds)}"
+        return Placed("unknown", f"unplaced-{alert.fingerprint}", issue_type, None, problem)
     if kind not in kinds:
         problem = f"label resource_kind={kind!r} names no known kind: known are {_listed(kinds)}"
         return Placed(kind, resource_id, issue_type, None, problem)

@@ -12,6 +12,11 @@ PAUSED_LOOK_AGAIN = timedelta(seconds=5)
 HOUR = timedelta(hours=1)
 
 
+def unripe(plan: Plan, fleet: FleetView) -> Hold | None:
+    """Why it is too early even to ask a human about this plan, or None."""
+    return None if plan.risk == "read_only" else fleet.storm or fleet.flapping
+
+
 def hold(
     plan: Plan, fleet: FleetView, max_actions_per_hour: int, now: datetime, *, approved: bool = False
 ) -> Hold | None:

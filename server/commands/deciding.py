@@ -1,4 +1,4 @@
-"""What people decide about an incident: approve, reject, cancel, take over, retry, close, confirm."""
+"""What people decide about an incident: approve, reject, cancel, release, take over, retry, close, confirm."""
 
 from __future__ import annotations
 
@@ -88,8 +88,21 @@ def cancel(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop a heal between side effects; says what can't be stopped."""
+    """Stop a heal between side effects (of a storm: its members' heals); says what can't be stopped."""
     _ask(context, reference, "cancel", {"by": whoami(by)}, config, server, as_json)
+
+
+def release(
+    context: typer.Context,
+    reference: Reference,
+    comment: CommentOption = "",
+    by: ByOption = None,
+    config: ConfigOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the members of a storm go on before it is over."""
+    _ask(context, reference, "release", {"by": whoami(by), "comment": comment}, config, server, as_json)
 
 
 def take_over(

@@ -71,7 +71,7 @@ def fleet(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What holds repairs back now: pauses, freezes, budgets, rate limits, cool-downs, demotions; and who holds what."""
+    """What holds repairs back now: storms, pauses, freezes, budgets, limits, cool-downs, demotions; and who holds what."""
     with client_of(settings_of(context, config), server) as client:
         state = client.get("/api/fleet")
     if as_json:
@@ -110,6 +110,8 @@ def audit(
 
 
 def _lines(state: dict[str, Any]) -> Any:
+    for item in state["storms"]:
+        yield f"storm #{item['number']}: {item['reason']}; {item['members']} repairs wait"
     for item in state["pauses"]:
         until = f" until {item['until'][:16].replace('T', ' ')} UTC" if item["until"] else ""
         yield f"paused: {item['scope']}{until} by {item['by']}" + (f": {item['reason']}" if item["reason"] else "")

@@ -62,6 +62,8 @@ async def _asked(verbs: Verbs, number: str, verb: str, actor: Actor, form: dict[
     match verb:
         case "cancel":
             return await verbs.cancel(number, who)
+        case "release":
+            return await verbs.release(number, who, comment)
         case "retry":
             return await verbs.retry(number, who)
         case "close":

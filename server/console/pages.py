@@ -44,6 +44,7 @@ def console_routes(services: Services, changes: Changes) -> APIRouter:
         query = {"q": q, "status": known or "", "resource": resource}
         fleet = await services.store.fleet()
         holding = {"pauses": fleet["pauses"], "frozen": [item for item in fleet["freeze_windows"] if item["active"]]}
+        holding["storms"] = fleet["storms"]
         return render(
             request,
             "incidents.html",

@@ -47,6 +47,7 @@ from server.store.rows import incident_record, incident_row, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
 from server.store.silences import Silences
+from server.store.storm_verbs import Storms
 from server.store.who import Who
 from server.store.workers import Workers
 
@@ -85,6 +86,7 @@ class Store(People, Outgoing, Counting):
         self.plots = Plots(database, now)
         self.silences = Silences(database, now, self._changed)
         self.workers = Workers(database, now)
+        self.storms = Storms(database, now, self._rules.storms, self._changed)
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None) -> Store:
@@ -99,8 +101,13 @@ class Store(People, Outgoing, Counting):
     async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
         """Take on alerts, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing was taken on."""
         now = self._now()
-        accepted = await self._db.write(lambda c: accepting.accept(c, group, place, now, max_queued))
-        for incident_id in {item.incident_id for item in accepted if item.incident_id}:
+
+        def work(connection: Connection) -> tuple[list[Accepted], list[str]]:
+            accepted = accepting.accept(connection, group, place, now, max_queued)
+            return accepted, self.storms.noticed(connection, accepted, now)
+
+        accepted, stormy = await self._db.write(work)
+        for incident_id in {*stormy, *(item.incident_id for item in accepted if item.incident_id)}:
             self._changed(incident_id)
         return accepted
 
@@ -219,13 +226,13 @@ class Store(People, Outgoing, Counting):
 
         def work(connection: Connection) -> list[Incident]:
             rows = connection.execute(
-                select(incidents).where(incidents.c.recheck == 1, incidents.c.phase == "closed").limit(20)
+                select(incidents).where(incidents.c.recheck > 0, incidents.c.phase == "closed").limit(20)
             )
             return [incident_record(connection, row) for row in rows.all()]
 
         return await self._db.read(work)
 
-    async def rechecked(self, incident_id: str, still_firing: bool, reason: str) -> None:
+    async def rechecked(self, incident_id: str, still_firing: bool | None, reason: str) -> None:
         now = self._now()
         await self._db.write(lambda c: deciding.rechecked(c, incident_id, still_firing, reason, now))
         self._changed(incident_id)

@@ -5,12 +5,13 @@ What is decided here is decided in the writer's transaction, so that nobody is c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from graph.kind import STORM
 from graph.rules.notifying import CALLS, Link, chain_done, due_links, listeners_of
 from server.store import notices
 from server.store.auditing import record
@@ -18,9 +19,12 @@ from server.store.deciding import Conflict, NotFound
 from server.store.deliveries import EVERYBODY, Telling, deliver, digest, digests_due, forget, over, told_before
 from server.store.rows import add, incident_row, iso, moment, stamp, tell
 from server.store.schema import incidents
+from server.store.storm_tables import storm_members, storms
 from server.store.telling_tables import acknowledgements, calls
 from server.store.who import Who
 
+About = tuple[str, str | None]
+"""A kind of resource, and a group where it is of one."""
 CALLED_PHASES = ("escalated", "waiting_approval")
 
 
@@ -87,15 +91,16 @@ def _fan_out(connection: Connection, telling: Telling, payload: Mapping[str, Any
     dedup = str(payload.get("key") or key)
     call = _call_of(connection, incident_id, event, dedup) if event in CALLS else None
     call_id = call.id if call is not None else None
-    before, (kind, group) = told_before(connection, incident_id), _about(row)
-    for name in listeners_of(telling.listeners, event, kind, group, telling.chain, before):
+    before, abouts = told_before(connection, incident_id), _abouts(connection, row)
+    found = [listeners_of(telling.listeners, event, *about, telling.chain, before) for about in abouts]
+    for name in dict.fromkeys(name for names in found for name in names):
         deliver(connection, telling, name, payload, dedup, now, call_id)
     if event not in CALLS:
         return
     # Whoever is called at once is called in any case; later links only if it goes on.
     at_once = [link for link in telling.chain if link.after_minutes == 0]
     for link in at_once:
-        for name in _those(telling, link, event, kind, group):
+        for name in _those(telling, link, event, abouts):
             deliver(connection, telling, name, payload, dedup, now, call_id)
     if call is not None:
         told = [link.after_minutes for link in at_once]
@@ -112,7 +117,7 @@ def _advance(connection: Connection, telling: Telling, call: Row[Any], now: date
     for link in due_links(telling.chain, moment(call.at), False, told, now):
         told.append(link.after_minutes)
         payload = {**call.payload, "after_minutes": link.after_minutes}
-        names = _those(telling, link, call.event, *_about(row))
+        names = _those(telling, link, call.event, _abouts(connection, row))
         for name in names:
             dedup = f"{call.key}@{link.after_minutes:g}"
             deliver(connection, telling, name, payload, dedup, now, call.id, folds=False)
@@ -130,12 +135,25 @@ def _moves(telling: Telling, call: Row[Any], now: datetime) -> bool:
     return bool(links) or chain_done(telling.chain, call.told)
 
 
-def _those(telling: Telling, link: Link, event: str, kind: str, group: str | None) -> list[str]:
+def _those(telling: Telling, link: Link, event: str, abouts: Iterable[About]) -> list[str]:
     those = [listener for listener in telling.listeners if listener.name in link.to]
-    return [one.name for one in those if event in one.events and one.concerns(kind, group)]
+    return [one.name for one in those if event in one.events and any(one.concerns(*about) for about in abouts)]
 
 
-def _about(row: Row[Any]) -> tuple[str, str | None]:
+def _abouts(connection: Connection, row: Row[Any]) -> list[About]:
+    """What kind and group an incident is of; a storm is of all its members'."""
+    if row.resource_kind != STORM:
+        return [_about(row)]
+    rows = connection.execute(
+        select(incidents)
+        .join(storm_members, storm_members.c.incident_id == incidents.c.id)
+        .join(storms, storms.c.id == storm_members.c.storm_id)
+        .where(storms.c.incident_id == row.id)
+    )
+    return list(dict.fromkeys(map(_about, rows)))
+
+
+def _about(row: Row[Any]) -> About:
     group = (row.resource or {}).get("group")
     return str(row.resource_kind), str(group) if group else None
 

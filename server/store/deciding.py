@@ -11,6 +11,7 @@ from graph.records import AfterRejection, Approval, Plan
 from server.store import cooling, ladder, past, places, taking
 from server.store.attempts import all_attempts
 from server.store.auditing import record
+from server.store.legs import NEWS
 from server.store.people_tables import confirmations
 from server.store.rows import add, change, incident_row, iso, moment, stamp, tell
 from server.store.schema import StoreError, approvals, incidents, journal, leases, timeline
@@ -257,10 +258,13 @@ def close(connection: Connection, incident_id: str, who: Who, comment: str, now:
     record(connection, who, "close", row.id, now, comment=comment)
 
 
-def rechecked(connection: Connection, incident_id: str, still_firing: bool, reason: str, now: datetime) -> None:
-    """What Prometheus said about a firing that came again after its incident had closed."""
+def rechecked(connection: Connection, incident_id: str, still_firing: bool | None, reason: str, now: datetime) -> None:
+    """What Prometheus said about a firing that came again after its incident had closed. Where it can't say (None),
+    what came in while the incident was being healed is looked at all the same: nobody has seen that it is over."""
     row = _get(connection, incident_id)
     change(connection, incident_id, recheck=0)
+    if still_firing is None and row.recheck == NEWS:
+        still_firing, reason = True, f"{reason}, which came while it was being healed"
     if not still_firing or row.phase != "closed":
         return
     same = (incidents.c.resource_kind == row.resource_kind) & (incidents.c.resource_id == row.resource_id)

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Row, func, or_, select
 from graph.ports import FleetView, Hold
 from graph.records import Resource
 from graph.rules.budget import FleetLimits
+from graph.rules.flapping import Damping
 from graph.rules.freezing import FreezeWindow, frozen
 from graph.rules.scopes import ALL, covers
-from server.store import auditing, ladder, limits
+from graph.rules.storms import StormRules
+from server.store import auditing, flapping, ladder, limits, storm_holding
 from server.store.people_tables import pauses
 from server.store.rows import iso, moment, stamp, upsert
 from server.store.schema import incidents, journal, leases
@@ -25,12 +27,15 @@ HOUR_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class FleetRules:
-    """What the settings say of the fleet. `demotes`: whether a repair that went wrong makes its pair ask."""
+    """What the settings say of the fleet. `demotes`: whether a repair that went wrong makes its pair ask. Without
+    `storms` and `damping`, neither storms nor flapping are looked for."""
 
     freeze_windows: tuple[FreezeWindow, ...] = ()
     max_actions_per_hour: int = 12
     demotes: bool = True
     limits: FleetLimits = field(default_factory=FleetLimits)
+    storms: StormRules | None = None
+    damping: Damping | None = None
 
 
 def pause(connection: Connection, who: Who, reason: str, scope: str, until: datetime | None, now: datetime) -> None:
@@ -72,6 +77,8 @@ def view(connection: Connection, resource: Resource, rules: FleetRules, now: dat
     return FleetView(
         paused=paused(connection, *about, stamp(now)),
         frozen=frozen(rules.freeze_windows, *about, now),
+        storm=storm_holding.held(connection, rules.storms, resource.key, now),
+        flapping=flapping.hold(connection, rules.damping, resource.kind, resource.id, now),
         demoted=ladder.demoted(connection, resource.kind),
         **limits.view(connection, resource, rules.limits, now),
     )
@@ -107,6 +114,7 @@ def state(connection: Connection, rules: FleetRules, now: datetime) -> dict[str,
         "leases": [{"target": row.target, "number": row.number, "phase": row.phase} for row in held_leases],
         "demotions": ladder.in_force(connection),
         **limits.state(connection, rules.limits, now),
+        "storms": storm_holding.all_told(connection),
     }
 
 

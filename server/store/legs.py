@@ -33,6 +33,8 @@ from server.store.schema import alerts, approvals, audit, incidents, leases
 
 BACKOFF_SECONDS = (1, 2, 4)
 LEASED_LOOK_AGAIN_SECONDS = 10.0
+REPEATED, NEWS = 1, 2
+"""Why a closed incident is looked at again (`recheck`): what was healed fires again, or something came in meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def finish(
         outcome=outcome.model_dump(mode="json"),
         wake_at=None,
         wait_reason=None,
-        recheck=int(not keeps and _news_since(connection, row)),
+        recheck=NEWS if not keeps and _news_since(connection, row) else 0,
     )
     past.remember(connection, row, outcome, now)
     tallies.heal_ended(connection, outcome.status, stamp(now) - row.received_at)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, select, update
 
 from graph.rules.notifying import CALLS
+from server.store.folding import folded
 from server.store.rows import add, iso, stamp
 from server.store.schema import incidents
 from server.store.telling_tables import calls, outbox
@@ -44,8 +45,14 @@ def notice(
         "key": key,
         **more,
     }
-    add(connection, outbox, payload=payload, next_at=stamp(now), tries=0)
-    if kind in CALLS:
+    if not folded(connection, payload):
+        put(connection, payload, now)
+
+
+def put(connection: Connection, payload: Mapping[str, Any], now: datetime) -> None:
+    """Let people be told, whether or not the incident is part of a storm."""
+    add(connection, outbox, payload=dict(payload), next_at=stamp(now), tries=0)
+    if payload["event"] in CALLS:
         _call(connection, payload, now)
 
 

@@ -41,7 +41,7 @@ def remember(connection: Connection, row: Row[Any], outcome: Outcome, now: datet
         "resource_id": row.resource_id,
         "suspected_cause": cause[:200],
         "target": target,
-        "alertnames": _alertnames(connection, row.id),
+        "alertnames": alertnames(connection, row.id),
         "outcome": outcome.status,
         "rule": outcome.rule[:100],
         "attempts": [
@@ -108,7 +108,8 @@ def _what(connection: Connection, row: Row[Any], tried: Sequence[PastAttempt]) -
     return cause, target
 
 
-def _alertnames(connection: Connection, incident_id: str) -> list[str]:
+def alertnames(connection: Connection, incident_id: str) -> list[str]:
+    """The names of an incident's latest alerts."""
     bodies = connection.execute(
         select(alerts.c.body).where(alerts.c.incident_id == incident_id).order_by(alerts.c.id.desc()).limit(100)
     ).scalars()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from graph.records import AfterRejection, Plan
-from server.store import auditing, deciding, fleet, ladder
+from server.store import auditing, deciding, fleet, ladder, storm_verbs
 from server.store.base import StoreBase
 from server.store.who import Who
 
@@ -33,25 +35,55 @@ class People(StoreBase):
 
     async def cancel(self, incident_id: str, by: Who | str) -> str:
         """Stop a heal between side effects; says what can't be stopped. Raises NotFound, Conflict."""
-        said = await self._db.write(lambda c: deciding.cancel(c, incident_id, Who.of(by), self._now()))
-        self._changed(incident_id)
+        now, who = self._now(), Who.of(by)
+
+        def work(connection: Connection) -> tuple[str, list[str]]:
+            storm = storm_verbs.cancel(connection, incident_id, who, now)
+            return storm or (deciding.cancel(connection, incident_id, who, now), [incident_id])
+
+        said, changed = await self._db.write(work)
+        for each in changed:
+            self._changed(each)
+        return said
+
+    async def release(self, incident_id: str, by: Who | str, comment: str = "") -> str:
+        """Let the members of a storm go on before it is over. Raises NotFound, Conflict."""
+        now, who = self._now(), Who.of(by)
+        said, changed = await self._db.write(lambda c: storm_verbs.release(c, incident_id, who, comment, now))
+        for each in changed:
+            self._changed(each)
         return said
 
     async def take_over(self, incident_id: str, by: Who | str, minutes: float, comment: str = "") -> tuple[str, str]:
         """Give an incident to a human for a time: a sentence, and until when. Raises NotFound, Conflict."""
         now, who = self._now(), Who.of(by)
-        said = await self._db.write(lambda c: deciding.take_over(c, incident_id, who, minutes, comment, now))
+
+        def work(connection: Connection) -> tuple[str, str]:
+            storm_verbs.no_storm(connection, incident_id, "taken over")
+            return deciding.take_over(connection, incident_id, who, minutes, comment, now)
+
+        said = await self._db.write(work)
         self._changed(incident_id)
         return said
 
     async def retry(self, incident_id: str, by: Who | str) -> None:
         """Try again what ended without success, or give back what was taken over. Raises NotFound, Conflict."""
-        await self._db.write(lambda c: deciding.retry(c, incident_id, Who.of(by), self._now()))
+
+        def work(connection: Connection) -> None:
+            storm_verbs.no_storm(connection, incident_id, "retried")
+            deciding.retry(connection, incident_id, Who.of(by), self._now())
+
+        await self._db.write(work)
         self._changed(incident_id)
 
     async def close_incident(self, incident_id: str, by: Who | str, comment: str = "") -> None:
         """Let go of the resource. Raises NotFound, Conflict."""
-        await self._db.write(lambda c: deciding.close(c, incident_id, Who.of(by), comment, self._now()))
+
+        def work(connection: Connection) -> None:
+            storm_verbs.no_storm(connection, incident_id, "closed")
+            deciding.close(connection, incident_id, Who.of(by), comment, self._now())
+
+        await self._db.write(work)
         self._changed(incident_id)
 
     async def confirm(self, incident_id: str, by: Who | str, cause: str, right: bool | None, comment: str = "") -> str:

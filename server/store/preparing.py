@@ -13,13 +13,23 @@ from server.store import (
     counting_tables,
     people_tables,
     schema,
+    storm_tables,
     telling_tables,
     worker_tables,
 )
 from server.store.postgres import PREPARING_LOCK, take_turn
 from server.store.schema import StoreError
 
-TABLES = (schema, access_tables, budget_tables, counting_tables, people_tables, telling_tables, worker_tables)
+TABLES = (
+    schema,
+    access_tables,
+    budget_tables,
+    counting_tables,
+    people_tables,
+    storm_tables,
+    telling_tables,
+    worker_tables,
+)
 """Modules that add to the metadata by being imported."""
 
 HEAD = "0002"

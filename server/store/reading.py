@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
-from server.store import calling, model_calls, places, taking
+from server.store import calling, model_calls, places, storm_holding, taking
 from server.store.commands import commands_of
 from server.store.people_tables import confirmations
 from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
@@ -106,6 +106,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
         "cancel_by": row.cancel_by,
         "taken_over": taking.told(connection, row.id),
         "acknowledged": calling.acknowledged(connection, row.id),
+        "storm": storm_holding.told(connection, row),
         "confirmations": _confirmations(connection, row.id),
         "times": (row.outcome or {}).get("times"),
         "timeline": [{key: entry[key] for key in ("id", "at", "node", "author", "sentence")} for entry in entries],

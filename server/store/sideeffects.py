@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from graph.ports import AlreadyStarted, Hold, JournalRequest, Refusal, Started
 from graph.records import ActionResult, Stop
-from server.store import fleet, limits, taking, tallies
+from server.store import fleet, limits, storm_holding, taking, tallies
 from server.store.fleet import FleetRules
 from server.store.rows import add, incident_row, moment, stamp, upsert
 from server.store.schema import approvals, incidents, journal, leases
@@ -123,6 +123,10 @@ def _against(connection: Connection, request: JournalRequest, rules: FleetRules)
         return waits
     if waits is not None:
         return Hold("paused", f"repairs are paused: {waits}", request.now + PAUSED_LOOK_AGAIN)
+    # What takes back a repair that was begun before the storm is no repair.
+    key = f"{row.resource_kind}/{row.resource_id}"
+    if not request.undo and (storm := storm_holding.held(connection, rules.storms, key, request.now)):
+        return storm
     if request.approval_needed and not _approved(connection, request):
         return Refusal("not_approved", f"no valid approval of plan {request.plan_fingerprint}")
     if held := _leased_to_another(connection, request) or _under_way(connection, request):

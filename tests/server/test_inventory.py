@@ -29,7 +29,8 @@ def test_a_pair_and_its_hosts_fit_together() -> None:
         instance("inst-1", provider=EC2, failover={"to": "inst-2", "allocation_id": "eipalloc-1"}),
         instance("inst-2", provider=EC2),
     )
-    assert misfits((*hosts, *pair)) == []
+    web = instance("web", depends_on=["Database/db-1", "10.0.0.7:6379", "[fd00::1]:53"], zone="a")
+    assert misfits((*hosts, *pair, web)) == []
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,9 @@ def test_a_pair_and_its_hosts_fit_together() -> None:
         ((database("db-1", "db-2"), database("db-2", cluster="other")), "another cluster"),
         ((database("db-1", "db-2"), database("db-2", engine="mariadb")), "another cluster or engine"),
         ((instance("a", provider=EC2, failover={"to": "b", "allocation_id": "e"}),), "failover.to: no Instance 'b'"),
+        ((instance("a", depends_on=["Database/db-9"]),), "depends_on: no 'Database/db-9' is declared"),
+        ((instance("a", depends_on=["Instance/a"]),), "depends_on: names itself"),
+        ((instance("a", depends_on=["db"]),), "neither the key of a resource (Kind/id) nor host:port"),
         (
             (instance("a", provider=EC2, failover={"to": "b", "allocation_id": "e"}), instance("b")),
             "must be of the same provider",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from graph.kind import STORM
 from server.console.views.text import line, moment
 from server.story import duration, state_of
 
@@ -69,6 +70,8 @@ def verbs(record: Record) -> list[str]:
     """What can be asked of it now, in the order of need."""
     phase = record.get("phase")
     found: list[str] = []
+    if record.get("resource_kind") == STORM:
+        return _verbs_of_storm(record)
     if phase == "escalated" and not record.get("acknowledged"):
         found.append("acknowledge")
     if phase in KEPT_PHASES:
@@ -82,6 +85,12 @@ def verbs(record: Record) -> list[str]:
     if record.get("outcome"):
         found.append("confirm")
     return found
+
+
+def _verbs_of_storm(record: Record) -> list[str]:
+    if record.get("phase") == "closed":
+        return []
+    return [*([] if record.get("acknowledged") else ["acknowledge"]), "release", "cancel"]
 
 
 def asked(record: Record) -> dict[str, Any] | None:
