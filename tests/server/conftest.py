@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from evals.postgres_server import NoPostgres, PostgresServer, running_postgres
 from server.client import ServerClient
+from tests.server.fleet_world import Fleet
 from tests.server.live import LiveServer
 from tests.server.web import TOKENS, alert_body
 from tests.server.world import World
@@ -41,6 +42,14 @@ async def sqlite_world(tmp_path: Path) -> AsyncIterator[World]:
     made = World(tmp_path)
     yield made
     await made.store.close()
+
+
+@pytest_asyncio.fixture
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+    made = Fleet(tmp_path)
+    yield made
+    for store in made.opened_stores:
+        await store.close()
 
 
 @pytest.fixture
