@@ -53,7 +53,7 @@ def fleet_routes(services: Services) -> APIRouter:
 
     @router.get(
         "/api/fleet",
-        summary="What holds repairs back now: storms, pauses, freezes, budgets, limits, cool-downs, demotions; and leases",
+        summary="What holds repairs back now (storms, pauses, budgets and all the rest), and who holds what",
     )
     async def fleet() -> dict[str, Any]:
         return await services.store.fleet()
