@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from agents.agent import Agent
 from agents.checkpoints import sqlite_checkpoints
+from agents.threads import Threads
 from server.console.plots.page import keep_plots
 from server.metrics import NodeTimer
 from server.notify_targets import make_directory
 from server.notify_worker import NotifyWorker
 from server.queue import HealQueue
+from server.retention import Keeper
 from server.runner import Runner
 from server.services import Runtime, Services
 from server.wiring import deps_of, make_prometheus, make_silencer, open_tools
@@ -33,6 +35,7 @@ class Healing:
     actions: Catalogue
     notices: NotifyWorker
     name: str
+    keeper: Keeper
 
 
 @asynccontextmanager
@@ -53,7 +56,8 @@ async def load_server(services: Services) -> AsyncIterator[Runtime]:
         stack.push_async_callback(plotted.close)
         keeping = asyncio.create_task(keep_plots(services.store, plotted), name="plots")
         stack.push_async_callback(_cancelled, keeping)
-        yield Runtime(healing.actions, lambda: None, plotted)
+        stack.push_async_callback(_cancelled, asyncio.create_task(healing.keeper.run(), name="retention"))
+        yield Runtime(healing.actions, lambda: None, plotted, healing.keeper)
 
 
 @asynccontextmanager
@@ -80,7 +84,8 @@ async def load_healing(services: Services) -> AsyncIterator[Healing]:
             stack.push_async_callback(silencer.release)
             stack.push_async_callback(_cancelled, asyncio.create_task(silencer.run(), name="silences"))
         name = process_name()
-        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name)
+        keeper = Keeper(store, settings.retention.terms, name, Threads(saver))
+        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name, keeper)
 
 
 def process_name() -> str:

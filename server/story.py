@@ -159,6 +159,7 @@ def _summary(record: Record) -> Table:
         ("Does it hold", _holds(record)),
         ("The model", _model(record)),
         ("Now", _now(record)),
+        ("Kept", _kept(record)),
     ):
         found = list(lines)
         if found:
@@ -206,6 +207,24 @@ def _model(record: Record) -> Iterator[Text]:
     cost = f", ≈ ${asked['cost_usd']:.4f}" if asked["cost_usd"] is not None else ""
     tokens = f"{asked['input_tokens']} tokens in, {asked['output_tokens']} out"
     yield Text(f"{names}: {asked['calls']} calls, {tokens}, {duration(asked['seconds'])}{cost}", "dim")
+
+
+def _kept(record: Record) -> Iterator[Text]:
+    """That this is not all there was."""
+    if said := compaction(record):
+        yield Text(said, "dim")
+
+
+def compaction(record: Record) -> str:
+    """A sentence about what of the record is left; empty where all is."""
+    if not (done := record.get("compacted")):
+        return ""
+    missing = [f"{number} {what}" for what, number in done["left_out"].items()]
+    cut = f", without {' and '.join(missing)}" if missing else ""
+    evidence = "its evidence is kept whole for its time"
+    if done["evidence"] == "expired":
+        evidence = f"its whole evidence expired on {plain(done['expired_at'])[:10]}"
+    return f"details were compacted on {plain(done['at'])[:10]}{cut}; {evidence}"
 
 
 def _holds(record: Record) -> Iterator[Text]:

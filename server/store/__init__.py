@@ -25,6 +25,7 @@ from server.store import (
     model_calls,
     past,
     reading,
+    recalling,
     sideeffects,
     takeover,
     taking,
@@ -40,6 +41,7 @@ from server.store.outgoing import Outgoing
 from server.store.people import People
 from server.store.plots import Plots
 from server.store.reading import Page
+from server.store.retention import Retention
 from server.store.rows import change, incident_record, incident_row, stamp, tell, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
@@ -79,6 +81,7 @@ class Store(People, Outgoing):
         super().__init__(database, now, rules or FleetRules())
         self.signing_in = SigningIn(database, now)
         self.plots = Plots(database, now)
+        self.retention = Retention(database, now)
         self.silences = Silences(database, now, self._changed)
 
     @classmethod
@@ -301,5 +304,4 @@ class Store(People, Outgoing):
 
     async def raw(self, ref: str) -> str | None:
         """The whole (redacted) answer behind a piece of evidence."""
-        query = select(evidence_raw.c.raw).where(evidence_raw.c.ref == ref)
-        return await self._db.read(lambda c: c.execute(query).scalar())
+        return await self._db.read(lambda c: recalling.raw(c, ref))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select
 
-from server.store import access_tables, people_tables, telling_tables
+from server.store import access_tables, people_tables, retention_tables, telling_tables
 from server.store.people_tables import pauses
 from server.store.schema import SCHEMA_VERSION, StoreError, meta, metadata, switches
 
-TABLES = (access_tables, people_tables, telling_tables)
+TABLES = (access_tables, people_tables, retention_tables, telling_tables)
 """Modules that add to the metadata by being imported."""
 
 

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 from server.store import calling, deliveries, model_calls, taking
 from server.store.commands import commands_of
 from server.store.people_tables import confirmations
+from server.store.recalling import CHANNELS, recalled
+from server.store.retiring import with_retired
 from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
 from server.store.schema import alerts, approvals, audit, incidents, journal, past_heals, timeline
-
-CHANNELS = ("evidence", "diagnosis", "plan", "gate", "verification", "outcome")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
     }
     asked = next((item for item in reversed(record["approvals"]) if item["state"] == "waiting"), None)
     record["waiting_for"] = asked
-    return record
+    return recalled(connection, record, {name for entry in entries for name in entry["records"]})
 
 
 def timeline_of(connection: Connection, incident_id: str, after: int) -> list[dict[str, Any]]:
@@ -216,7 +216,7 @@ def counts(connection: Connection, now: float) -> dict[str, Any]:
     actions = connection.execute(select(journal.c.action, done, func.count()).group_by(journal.c.action, done)).all()
     waiting = connection.execute(select(func.count()).where(approvals.c.state == "waiting")).scalar_one()
     oldest = connection.execute(select(func.min(incidents.c.updated_at)).where(incidents.c.phase == "queued")).scalar()
-    return {
+    found = {
         "phases": {phase: number for phase, number in phases},
         "outcomes": {name: number for name, number in outcomes},
         "actions": {f"{action}/{name or 'started'}": number for action, name, number in actions},
@@ -225,6 +225,7 @@ def counts(connection: Connection, now: float) -> dict[str, Any]:
         "approvals_waiting": waiting,
         "oldest_queued_seconds": max(now - oldest, 0.0) if oldest is not None else 0.0,
     }
+    return with_retired(connection, found)
 
 
 def under_way(connection: Connection, resource_key: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from server.console.views.text import line, moment
-from server.story import duration, state_of
+from server.story import compaction, duration, state_of
 
 Record = Mapping[str, Any]
 Tone = Literal["good", "bad", "ask", "busy", "calm"]
@@ -55,6 +55,7 @@ def headline(record: Record) -> dict[str, Any]:
         "holds": _holds(record),
         "now": _now(record),
         "took": _took(record),
+        "kept": compaction(record),
     }
 
 
