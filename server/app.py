@@ -25,6 +25,7 @@ from server.errors import explain_errors, unavailable
 from server.fleet_api import fleet_routes
 from server.incidents_api import incident_routes
 from server.operations_api import operation_routes
+from server.retention_api import retention_routes
 from server.services import Load, Services
 from server.store import StoreError
 from server.webhooks import webhook_routes
@@ -95,6 +96,7 @@ def create_app(
     app.include_router(incident_routes(services, changes))
     app.include_router(operation_routes(services))
     app.include_router(fleet_routes(services))
+    app.include_router(retention_routes(services))
     app.include_router(console_routes(services, changes))
     app.include_router(plot_routes(services))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -10,7 +10,7 @@ import typer
 
 from server import exits
 from server.client import ServerRefused, ServerUnreachable
-from server.commands import deciding, fleet, incidents, notify, policies, prompt, users
+from server.commands import deciding, fleet, incidents, notify, policies, prompt, retention, users
 from server.commands.common import Common, ConfigOption, err
 from server.commands.doctor import doctor
 from server.commands.heal import heal
@@ -42,6 +42,7 @@ def make_app(extra: Sequence[EntryPoint] = ()) -> typer.Typer:
     app.add_typer(notify.app, name="notify")
     app.add_typer(policies.app, name="policies")
     app.add_typer(prompt.app, name="prompt")
+    app.add_typer(retention.app, name="retention")
     app.add_typer(users.app, name="users")
     for point in extra:
         loaded = point.load()

@@ -13,12 +13,14 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.checkpoints import Checkpoints, Fence, postgres_checkpoints, sqlite_checkpoints
+from agents.threads import Threads
 from server.chores import beat, on_duty, this_worker
 from server.console.plots.page import keep_plots
 from server.leases import HeldLeases
 from server.metrics import NodeTimer
 from server.notify_targets import make_directory
 from server.notify_worker import NotifyWorker
+from server.retention import Keeper
 from server.runner import Runner
 from server.services import Runtime, Services
 from server.settings import Settings
@@ -37,6 +39,7 @@ class Healing:
     actions: Catalogue
     notices: NotifyWorker
     name: str
+    keeper: Keeper
 
 
 @asynccontextmanager
@@ -49,7 +52,8 @@ async def load_server(services: Services) -> AsyncIterator[Runtime]:
         stack.push_async_callback(plotted.close)
         keeping = on_duty(services.store, "plots", healing.name, lambda: keep_plots(services.store, plotted))
         _beside(stack, keeping, "plots")
-        yield Runtime(healing.actions, lambda: None, plotted)
+        _beside(stack, healing.keeper.run(), "retention")
+        yield Runtime(healing.actions, lambda: None, plotted, healing.keeper)
 
 
 @asynccontextmanager
@@ -69,10 +73,10 @@ async def load_worker(services: Services) -> AsyncIterator[Healing]:
     """What heals without a web server of its own."""
     async with load_healing(services, "worker") as healing:
         healing.runner.start()
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(healing.runner.stop, DRAIN_SECONDS)
+            _beside(stack, healing.keeper.run(), "retention")
             yield healing
-        finally:
-            await healing.runner.stop(DRAIN_SECONDS)
 
 
 @asynccontextmanager
@@ -111,7 +115,8 @@ async def load_healing(services: Services, role: str = "heal") -> AsyncIterator[
         _beside(stack, services.metrics.keep_always(store), "totals")
         lost = services.metrics.lease_lost
         runner = Runner(store, agents, tools.condition, name, None, settings.worker_concurrency, leases, lost)
-        yield Healing(runner, tools.actions, notices, name)
+        keeper = Keeper(store, settings.retention.terms, name, Threads(checkpoints.saver))
+        yield Healing(runner, tools.actions, notices, name, keeper)
 
 
 def checkpoints_of(settings: Settings, fence: Fence) -> AbstractAsyncContextManager[Checkpoints]:

@@ -18,6 +18,7 @@ from graph.rules.notifying import tells_opening
 from server.auth import Tokens
 from server.console.plots.asking import AsksPrometheus
 from server.metrics import Metrics
+from server.retention import Keeper
 from server.settings import Settings
 from server.store import Store
 
@@ -31,6 +32,8 @@ class Runtime:
     """Why the queue is not usable, or None where it is."""
     prometheus: AsksPrometheus | None = None
     """Who is asked for the series of plots."""
+    keeper: Keeper | None = None
+    """Who clears away what closed incidents have left behind, checkpoints too."""
 
 
 @dataclass

@@ -23,6 +23,7 @@ from server.inventory import misfits
 from server.model_settings import Investigate
 from server.model_settings import LlmSettings as LlmSettings
 from server.notify_settings import NotifySettings
+from server.retention_settings import RetentionSettings
 from server.section import Section, http_url
 from server.settings_errors import ConfigError, problems_of
 from server.store.fleet import FleetRules
@@ -119,6 +120,7 @@ class Settings(BaseSettings):
     storms: StormSettings = StormSettings()
     flapping: FlappingSettings = FlappingSettings()
     limits: Limits = Limits()
+    retention: RetentionSettings = RetentionSettings()
     worker_concurrency: int = Field(default=32, ge=1, le=256)
 
     @classmethod

@@ -160,6 +160,7 @@ def _summary(record: Record) -> Table:
         ("The model", _model(record)),
         ("Storm", _storm(record)),
         ("Now", _now(record)),
+        ("Kept", _kept(record)),
     ):
         found = list(lines)
         if found:
@@ -221,6 +222,24 @@ def _storm(record: Record) -> Iterator[Text]:
         yield line.append(plain(state_of(member).replace("_", " ")), _colour(state_of(member)))
     if storm["spared"] and storm["parent"]:
         yield Text(f"not held, as it may be the cure: {plain(', '.join(storm['spared']))}", "dim")
+
+
+def _kept(record: Record) -> Iterator[Text]:
+    """That this is not all there was."""
+    if said := compaction(record):
+        yield Text(said, "dim")
+
+
+def compaction(record: Record) -> str:
+    """A sentence about what of the record is left; empty where all is."""
+    if not (done := record.get("compacted")):
+        return ""
+    missing = [f"{number} {what}" for what, number in done["left_out"].items()]
+    cut = f", without {' and '.join(missing)}" if missing else ""
+    evidence = "its evidence is kept whole for its time"
+    if done["evidence"] == "expired":
+        evidence = f"its whole evidence expired on {plain(done['expired_at'])[:10]}"
+    return f"details were compacted on {plain(done['at'])[:10]}{cut}; {evidence}"
 
 
 def _holds(record: Record) -> Iterator[Text]:

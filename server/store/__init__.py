@@ -27,6 +27,7 @@ from server.store import (
     model_calls,
     past,
     reading,
+    recalling,
     sideeffects,
     takeover,
     taking,
@@ -43,6 +44,7 @@ from server.store.outgoing import Outgoing
 from server.store.people import People
 from server.store.plots import Plots
 from server.store.reading import Page
+from server.store.retention import Retention
 from server.store.rows import incident_record, incident_row, upsert
 from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
@@ -84,6 +86,7 @@ class Store(People, Outgoing, Counting):
         super().__init__(database, now, rules or FleetRules())
         self.signing_in = SigningIn(database, now)
         self.plots = Plots(database, now)
+        self.retention = Retention(database, now)
         self.silences = Silences(database, now, self._changed)
         self.workers = Workers(database, now)
         self.storms = Storms(database, now, self._rules.storms, self._changed)
@@ -299,5 +302,4 @@ class Store(People, Outgoing, Counting):
 
     async def raw(self, ref: str) -> str | None:
         """The whole (redacted) answer behind a piece of evidence."""
-        query = select(evidence_raw.c.raw).where(evidence_raw.c.ref == ref)
-        return await self._db.read(lambda c: c.execute(query).scalar())
+        return await self._db.read(lambda c: recalling.raw(c, ref))

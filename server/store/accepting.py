@@ -18,6 +18,7 @@ from server.store.notices import notice
 from server.store.rows import add, change, incident_record, iso, moment, new_id, outcome_of, stamp, tell
 from server.store.schema import StoreError, alerts, incidents, leases
 from server.store.taking import TAKEN_OVER
+from server.store.thawing import thaw
 
 Place = Callable[[Alert], Placed]
 
@@ -141,6 +142,7 @@ def _apply(
     values: dict[str, Any] = {"updated_at": stamp(now)}
     if decided.recheck:
         values["recheck"] = 1
+        thaw(connection, incident_id)  # Whether it still fires is asked by its labels.
     if decided.decision == "joined" and row is not None:
         new = _remember(connection, incident_id, alert, now)
         if new:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from graph.records import Attempt
+from server.store.recalling import story_of
 from server.store.rows import attempts_of, moment, outcome_of
 from server.store.schema import journal, timeline
 
@@ -56,4 +57,5 @@ def last_diagnosis(connection: Connection, incident_id: str) -> Mapping[str, Any
         .where(timeline.c.incident_id == incident_id, timeline.c.node == "diagnose")
         .order_by(timeline.c.at.desc())
     ).scalars()
-    return next((told["diagnosis"] for told in records if told.get("diagnosis")), {})
+    told = next((told["diagnosis"] for told in records if told.get("diagnosis")), None)
+    return told or story_of(connection, incident_id).get("diagnosis") or {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from server.store.rows import add, iso, stamp
-from server.store.schema import audit, incidents
+from server.store.schema import audit, incidents, past_heals
 from server.store.who import Who
 
 
@@ -25,7 +25,10 @@ def entries(
     connection: Connection, limit: int, cursor: int | None, who: str | None = None, what: str | None = None
 ) -> tuple[list[dict[str, Any]], int | None]:
     """A page of entries, newest first, and the cursor of the next page, or None."""
-    query = select(audit, incidents.c.number).outerjoin(incidents, incidents.c.id == audit.c.incident_id)
+    # Of incidents that were deleted, how they ended is still known.
+    number = func.coalesce(incidents.c.number, past_heals.c.number).label("number")
+    query = select(audit, number).outerjoin(incidents, incidents.c.id == audit.c.incident_id)
+    query = query.outerjoin(past_heals, past_heals.c.incident_id == audit.c.incident_id)
     query = query.order_by(audit.c.id.desc()).limit(limit + 1)
     if cursor is not None:
         query = query.where(audit.c.id < cursor)

@@ -15,6 +15,7 @@ from server.store.legs import NEWS
 from server.store.people_tables import confirmations
 from server.store.rows import add, change, incident_row, iso, moment, stamp, tell
 from server.store.schema import StoreError, approvals, incidents, journal, leases, timeline
+from server.store.thawing import thawed
 from server.store.who import Who
 
 ENDED = ("escalated", "declined", "taken_over")
@@ -231,6 +232,7 @@ def retry(connection: Connection, incident_id: str, who: Who, now: datetime) -> 
 
 def reopen(connection: Connection, row: Row[Any], now: datetime, *, forgive: bool = False) -> None:
     """Start the heal of an incident afresh, with its attempts so far, and keep how it ended in the timeline."""
+    row = thawed(connection, row)
     attempts = all_attempts(connection, row, now)
     if forgive:
         attempts = tuple(attempt.model_copy(update={"forgiven": True}) for attempt in attempts)

@@ -3,17 +3,18 @@ record by which they may win it back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select, true, update
 
 from graph.records import Outcome
 from server.store.attempts import last_diagnosis
 from server.store.auditing import record
 from server.store.notices import notice
 from server.store.people_tables import confirmations, demotions
+from server.store.retention_tables import deleted_heals
 from server.store.rows import iso, stamp, tell
 from server.store.schema import approvals, incidents, journal
 from server.store.who import Who
@@ -108,16 +109,36 @@ def _unasked(connection: Connection, incident_id: str) -> Sequence[Row[Any]]:
 
 
 def ended_since(connection: Connection, since: float) -> Iterable[dict[str, Any]]:
-    """What is measured of each incident that has ended since then: one fact sheet an incident."""
+    """What is measured of each incident that has ended since then, deleted ones too: one fact sheet an incident."""
+    yield from connection.execute(select(deleted_heals.c.facts).where(deleted_heals.c.received_at >= since)).scalars()
     rows = connection.execute(
         select(incidents).where(incidents.c.received_at >= since, incidents.c.outcome.is_not(None))
     ).all()
-    edited = _incidents_with(connection, approvals, approvals.c.decision == "edit")
-    rejected = _incidents_with(connection, approvals, approvals.c.decision == "reject")
-    approved = _incidents_with(connection, approvals, approvals.c.decision == "approve")
-    undone = _incidents_with(connection, journal, journal.c.undo == 1)
-    acted = _incidents_with(connection, journal, journal.c.undo == 0)
-    said = {row.incident_id: row for row in connection.execute(select(confirmations).order_by(confirmations.c.id))}
+    yield from _sheets(connection, rows)
+
+
+def sheet_of(connection: Connection, row: Row[Any]) -> dict[str, Any] | None:
+    """What is measured of one incident; None where its heal has not ended."""
+    mine = _sheets(connection, [row], lambda table: table.c.incident_id == row.id) if row.outcome else ()
+    return next(iter(mine), None)
+
+
+def _sheets(
+    connection: Connection, rows: Sequence[Row[Any]], among: Callable[[Any], Any] = lambda table: true()
+) -> Iterable[dict[str, Any]]:
+    """`among`: where to look, of each table."""
+
+    def those(table: Any, condition: Any) -> set[str]:
+        found = select(table.c.incident_id).where(condition, among(table)).distinct()
+        return set(connection.execute(found).scalars())
+
+    edited = those(approvals, approvals.c.decision == "edit")
+    rejected = those(approvals, approvals.c.decision == "reject")
+    approved = those(approvals, approvals.c.decision == "approve")
+    undone = those(journal, journal.c.undo == 1)
+    acted = those(journal, journal.c.undo == 0)
+    confirmed = connection.execute(select(confirmations).where(among(confirmations)).order_by(confirmations.c.id))
+    said = {row.incident_id: row for row in confirmed}
     for row in rows:
         told = said.get(row.id)
         yield {
@@ -133,10 +154,6 @@ def ended_since(connection: Connection, since: float) -> Iterable[dict[str, Any]
             "rolled_back": row.id in undone,
             "right": None if told is None or told.right is None else bool(told.right),
         }
-
-
-def _incidents_with(connection: Connection, table: Any, condition: Any) -> set[str]:
-    return set(connection.execute(select(table.c.incident_id).where(condition).distinct()).scalars())
 
 
 def last_demoted(connection: Connection) -> dict[tuple[str, str], float]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from agents.reasoning.ledger import ModelCall, Spent
 from server.store import tallies
+from server.store.recalling import pack_of
 from server.store.rows import add, iso, stamp
 from server.store.schema import model_calls as calls
 from server.store.schema import model_texts
@@ -70,12 +72,23 @@ def spent_since(connection: Connection, at: float) -> Spent:
 
 
 def of_incident(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
-    """The calls of one incident, oldest first, whole."""
-    rows = connection.execute(select(calls).where(calls.c.incident_id == incident_id).order_by(calls.c.id)).all()
-    digests = {text for row in rows for role, text in row.messages if role in _SHARED}
-    found = connection.execute(select(model_texts).where(model_texts.c.digest.in_(digests)))
-    shared = {row.digest: row.text for row in found}
+    """The calls of one incident, oldest first, whole; also those that are packed with its evidence."""
+    pack = pack_of(connection, incident_id)
+    found, texts = to_pack(connection, incident_id)
+    shared = {**pack.get("texts", {}), **texts}
     return [
+        {**call, "messages": [{"role": role, "text": shared.get(text, text)} for role, text in call["messages"]]}
+        for call in (*pack.get("calls", ()), *found)
+    ]
+
+
+def to_pack(connection: Connection, incident_id: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The calls of one incident that are in rows, and the texts they share by their digests."""
+    rows = connection.execute(select(calls).where(calls.c.incident_id == incident_id).order_by(calls.c.id)).all()
+    digests = {text for row in rows for text in shared_by(row.messages)}
+    found = connection.execute(select(model_texts).where(model_texts.c.digest.in_(digests)))
+    texts = {row.digest: row.text for row in found}
+    told = [
         {
             "at": iso(row.at),
             "purpose": row.purpose,
@@ -83,7 +96,7 @@ def of_incident(connection: Connection, incident_id: str) -> list[dict[str, Any]
             "model": row.model,
             "prompt": row.prompt,
             "method": row.method,
-            "messages": [{"role": role, "text": shared.get(text, text)} for role, text in row.messages],
+            "messages": row.messages,
             "answer": row.answer,
             "status": row.status,
             "problem": row.problem,
@@ -95,6 +108,12 @@ def of_incident(connection: Connection, incident_id: str) -> list[dict[str, Any]
         }
         for row in rows
     ]
+    return told, texts
+
+
+def shared_by(messages: Sequence[Sequence[str]]) -> set[str]:
+    """The digests of the texts of a call that are kept once."""
+    return {text for role, text in messages if role in _SHARED}
 
 
 def summary(connection: Connection, incident_id: str) -> dict[str, Any] | None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Connection, or_, select
 
 from server.store.engine import Database
+from server.store.recalling import pack_of
 from server.store.rows import stamp, upsert
 from server.store.schema import incidents, past_heals
 from server.store.telling_tables import plots
@@ -26,7 +27,14 @@ class Plots:
     async def of(self, incident_id: str, since: float) -> Mapping[str, Any] | None:
         """What was kept at `since` (seconds since the epoch) or later."""
         query = select(plots.c.body).where(plots.c.incident_id == incident_id, plots.c.at >= since)
-        return await self._db.read(lambda c: c.execute(query).scalar())
+
+        def read(connection: Connection) -> Mapping[str, Any] | None:
+            if (found := connection.execute(query).scalar()) is not None:
+                return dict(found)
+            packed = pack_of(connection, incident_id).get("plots")
+            return packed["body"] if packed and packed["at"] >= since else None
+
+        return await self._db.read(read)
 
     async def keep(self, incident_id: str, body: Mapping[str, Any]) -> None:
         values = {"incident_id": incident_id, "at": stamp(self._now()), "body": dict(body)}

@@ -10,10 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Row, or_, select
 from server.store import calling, model_calls, places, storm_holding, taking
 from server.store.commands import commands_of
 from server.store.people_tables import confirmations
+from server.store.recalling import CHANNELS, recalled
 from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
 from server.store.schema import alerts, approvals, audit, incidents, journal, past_heals, timeline
-
-CHANNELS = ("evidence", "diagnosis", "plan", "gate", "verification", "outcome")
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
     }
     asked = next((item for item in reversed(record["approvals"]) if item["state"] == "waiting"), None)
     record["waiting_for"] = asked
-    return record
+    return recalled(connection, record, {name for entry in entries for name in entry["records"]})
 
 
 def timeline_of(connection: Connection, incident_id: str, after: int) -> list[dict[str, Any]]:

@@ -175,5 +175,7 @@ def _approved(connection: Connection, request: JournalRequest) -> bool:
 
 
 def _begun(row: Row[Any]) -> AlreadyStarted:
-    result = ActionResult.model_validate(row.result) if row.result else None
+    # Of what was compacted, only how it ended is left in the row.
+    known = {"idempotency_key": row.idempotency_key, "action": row.action, "step": 0}
+    result = ActionResult.model_validate(known | row.result) if row.result else None
     return AlreadyStarted(moment(row.started_at), moment(row.deadline_at), row.baseline, result, row.plan_fingerprint)

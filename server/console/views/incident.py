@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from graph.kind import STORM
 from server.console.views.text import line, moment
-from server.story import duration, state_of
+from server.story import compaction, duration, state_of
 
 Record = Mapping[str, Any]
 Tone = Literal["good", "bad", "ask", "busy", "calm"]
@@ -56,6 +56,7 @@ def headline(record: Record) -> dict[str, Any]:
         "holds": _holds(record),
         "now": _now(record),
         "took": _took(record),
+        "kept": compaction(record),
     }
 
 
