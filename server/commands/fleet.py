@@ -71,7 +71,7 @@ def fleet(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What holds repairs back now: storms, pauses, freezes, budgets, limits, cool-downs and demotions; who holds what."""
+    """What holds repairs back now: storms, pauses, freezes, budgets, limits, cool-downs, demotions; and all leases."""
     with client_of(settings_of(context, config), server) as client:
         state = client.get("/api/fleet")
     if as_json:
