@@ -51,9 +51,9 @@ def fleet_routes(services: Services) -> APIRouter:
     router = APIRouter(route_class=StrictRoute, tags=["fleet"], responses=_ANSWERS)
     verbs = Verbs(services)
 
-    @router.get("/api/fleet", summary="What is paused, frozen, rate-limited, demoted and leased now")
+    @router.get("/api/fleet", summary="What is paused, frozen, rate-limited, demoted, leased and not asked now")
     async def fleet() -> dict[str, Any]:
-        return await services.store.fleet()
+        return await services.fleet()
 
     @router.get("/api/pause", summary="Who paused all repairs, or null; and every scope that is paused")
     async def paused() -> dict[str, Any]:

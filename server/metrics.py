@@ -7,7 +7,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -44,6 +44,18 @@ class Metrics:
             "Times the silences in Alertmanager could not be put right.",
             registry=self._registry,
         )
+
+        self._circuits = Gauge(
+            "selfheal_circuit_open",
+            "Targets that this process does not ask just now, as they failed again and again.",
+            ("target_kind",),
+            registry=self._registry,
+        )
+
+    def circuits(self, open_ones: Mapping[str, int]) -> None:
+        """How many circuits are open, by kind of target."""
+        for kind, number in open_ones.items():
+            self._circuits.labels(kind).set(number)
 
     def silencing_failed(self) -> None:
         self._silencing.inc()

@@ -33,6 +33,8 @@ def operation_routes(services: Services) -> APIRouter:
 
     @router.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
     async def metrics() -> Response:
+        if services.runtime is not None:
+            services.metrics.circuits(services.runtime.circuits.counts())
         counts, paused = await services.store.counts(), await services.store.paused()
         return Response(services.metrics.page(counts, paused is not None), media_type=CONTENT_TYPE_LATEST)
 

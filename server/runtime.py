@@ -21,6 +21,7 @@ from server.runner import Runner
 from server.services import Runtime, Services
 from server.wiring import deps_of, make_prometheus, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
+from tools.clients.circuit import Circuits
 
 DRAIN_SECONDS = 20.0
 
@@ -33,6 +34,7 @@ class Healing:
     actions: Catalogue
     notices: NotifyWorker
     name: str
+    circuits: Circuits
 
 
 @asynccontextmanager
@@ -53,7 +55,7 @@ async def load_server(services: Services) -> AsyncIterator[Runtime]:
         stack.push_async_callback(plotted.close)
         keeping = asyncio.create_task(keep_plots(services.store, plotted), name="plots")
         stack.push_async_callback(_cancelled, keeping)
-        yield Runtime(healing.actions, lambda: None, plotted)
+        yield Runtime(healing.actions, lambda: None, plotted, healing.circuits)
 
 
 @asynccontextmanager
@@ -80,7 +82,7 @@ async def load_healing(services: Services) -> AsyncIterator[Healing]:
             stack.push_async_callback(silencer.release)
             stack.push_async_callback(_cancelled, asyncio.create_task(silencer.run(), name="silences"))
         name = process_name()
-        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name)
+        yield Healing(Runner(store, agents, tools.condition, name), tools.actions, notices, name, tools.circuits)
 
 
 def process_name() -> str:
