@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from agents.legs import LegEnd
 from graph.records import Alert, Attempt, Incident
+from server.clock_watch import ClockWatch
 from server.store import Failed, Leg, Runnable, Store, StoreError
 
 log = logging.getLogger("selfheal.runner")
@@ -61,7 +63,12 @@ class Runner:
         condition: Condition,
         name: str,
         times: RunnerTimes | None = None,
+        clock: ClockWatch | None = None,
     ) -> None:
+        self._clock = clock or ClockWatch()
+        self._held: dict[str, str] = {}
+        """The holder of each incident whose leg runs here."""
+        self._takes_back_from = 0.0
         self._store = store
         self._agents = agents
         self._condition = condition
@@ -96,6 +103,7 @@ class Runner:
         begun = await self._store.begin_leg(incident_id, leg, holder, self._times.lease)
         if begun is None:
             return None
+        self._held[incident_id] = holder
         heartbeat = asyncio.create_task(self._keep(incident_id, holder))
         try:
             end: LegEnd | Failed = await self._heal(begun, holder)
@@ -104,6 +112,8 @@ class Runner:
             end = Failed(f"{type(error).__name__}: {error}")
         finally:
             heartbeat.cancel()
+            if self._held.get(incident_id) == holder:
+                del self._held[incident_id]
         if not await self._store.end_leg(incident_id, leg, holder, end):
             log.warning("leg %s of incident %s was taken over; nothing more is written for it", leg, incident_id)
         return end
@@ -129,18 +139,32 @@ class Runner:
     async def _sweep(self) -> None:
         while True:
             try:
-                await self._store.take_back()
+                await self._take_back()
                 for runnable in await self._store.runnable():
                     await self._submit(runnable)
                 pause = await self._until_next()
             except StoreError as error:
                 log.warning("the store could not be asked for runnable legs: %s", error)
                 pause = self._times.sweep
+            except Exception:  # whatever it is: without this task nothing would ever run again
+                log.exception("looking for runnable legs failed; it is tried again")
+                pause = self._times.sweep
             # not `wait_for`: in Python 3.11 it may swallow the cancelling by `stop`
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._kicked.wait()
             self._kicked.clear()
+
+    async def _take_back(self) -> None:
+        """Free the legs of workers that were not heard of; not where only a jump of the clock let the leases lapse."""
+        jumped = self._clock.jumped()
+        if abs(jumped) > self._times.lease / 3:
+            log.warning("the clock of this machine jumped by %+.0f s", jumped)
+            self._takes_back_from = time.monotonic() + self._times.lease
+            for incident_id, holder in list(self._held.items()):
+                await self._store.renew(incident_id, holder, self._times.lease)
+        if time.monotonic() >= self._takes_back_from:
+            await self._store.take_back()
 
     async def _submit(self, runnable: Runnable) -> None:
         assert self._queue is not None, "only a started runner sweeps"

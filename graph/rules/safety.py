@@ -21,5 +21,5 @@ def hold(plan: Plan, fleet: FleetView, max_actions_per_hour: int, now: datetime)
         return fleet.frozen
     if fleet.recent_actions >= max_actions_per_hour:
         reason = f"{fleet.recent_actions} actions on this resource in the last hour (at most {max_actions_per_hour})"
-        return Hold("rate_limit", reason, (fleet.oldest_recent_at or now) + HOUR)
+        return Hold("rate_limit", reason, min(fleet.oldest_recent_at or now, now) + HOUR)
     return None

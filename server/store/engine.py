@@ -67,11 +67,14 @@ class Database:
         return await asyncio.wrap_future(done)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run on a snapshot of what is committed."""
+        """Run on a snapshot of what is committed. Raises StoreBusy, and whatever `work` raises."""
 
         def run() -> T:
-            with self._engine.connect() as connection:
-                return work(connection)
+            try:
+                with self._engine.connect() as connection:
+                    return work(connection)
+            except OperationalError as error:
+                raise StoreBusy(f"the database could not be read: {error.orig}") from error
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 

@@ -7,16 +7,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select, update
 
+from server.store.clocks import SET_BACK_SECONDS, set_back
 from server.store.legs import may_run
 from server.store.rows import change, stamp, tell
 from server.store.schema import incidents
 
 STUDIO = "studio"
 """How the holder of a heal that is stepped through in Studio begins: another process, which a restart does not end."""
+_OURS = incidents.c.holder.not_like(f"{STUDIO}%")
 
 
 def take_back(connection: Connection, now: datetime) -> int:
     """Make legs whose holder let the lease run out runnable again, under a new number. Returns how many."""
+    # No worker leases a leg for so long: it was leased before the clock was set back. Who lives renews it in seconds.
+    ahead = and_(incidents.c.phase == "running", _OURS, set_back(incidents.c.lease_until, stamp(now)))
+    connection.execute(update(incidents).where(ahead).values(lease_until=stamp(now) + SET_BACK_SECONDS))
     lost = connection.execute(
         select(incidents).where(incidents.c.phase == "running", incidents.c.lease_until < stamp(now))
     ).all()
@@ -30,8 +35,7 @@ def start_over(connection: Connection, now: datetime) -> int:
 
     Every open incident's leg gets a new number, as the queue may remember the old one. Returns how many ran.
     """
-    ours = incidents.c.holder.not_like(f"{STUDIO}%")
-    ran = connection.execute(select(incidents).where(incidents.c.phase == "running", ours)).all()
+    ran = connection.execute(select(incidents).where(incidents.c.phase == "running", _OURS)).all()
     resting = incidents.c.phase.in_(("queued", "waiting", "waiting_approval"))
     connection.execute(update(incidents).where(resting).values(leg=incidents.c.leg + 1))
     for row in ran:
