@@ -88,12 +88,16 @@ class HealQueue:
         name = f"{incident_id}:{leg}"
         if self._closing or self._dbos is None or name in self._here or self._lately_queued(name):
             return True
+        free = not self._slots.locked()
         handle = await self._hand_over(name, incident_id, leg, resource_key)
         if handle is None or name in self._here:
             return True
         found = await handle.get_status()
-        elsewhere = found.status == "PENDING" and found.executor_id != self._executor_id
-        return elsewhere or found.status in ("ENQUEUED", "DELAYED")
+        if found.status in ("ENQUEUED", "DELAYED"):
+            # Queued a while ago, and here is a free worker: what is to come before it never ended, as the engine could
+            # not write that down (its disk was full). Under another number it need not wait for that.
+            return not free
+        return bool(found.status == "PENDING" and found.executor_id != self._executor_id)
 
     async def _hand_over(self, name: str, incident_id: str, leg: int, resource_key: str) -> Any:
         """Start the leg here, or queue it. None where it runs, else the engine's handle of what it has of that name."""

@@ -114,9 +114,21 @@ class Runner:
             heartbeat.cancel()
             if self._held.get(incident_id) == holder:
                 del self._held[incident_id]
-        if not await self._store.end_leg(incident_id, leg, holder, end):
+        if not await self._written(incident_id, leg, holder, end):
             log.warning("leg %s of incident %s was taken over; nothing more is written for it", leg, incident_id)
         return end
+
+    async def _written(self, incident_id: str, leg: int, holder: str, end: LegEnd | Failed) -> bool:
+        """Write how the leg ended, as soon as the store takes it: else a full disk would strand it for a whole lease."""
+        give_up = time.monotonic() + self._times.lease
+        while True:
+            try:
+                return await self._store.end_leg(incident_id, leg, holder, end)
+            except StoreError as error:
+                if time.monotonic() >= give_up:
+                    raise
+                log.warning("how leg %s of incident %s ended can't be written yet: %s", leg, incident_id, error)
+            await asyncio.sleep(self._times.sweep)
 
     async def _heal(self, begun: Leg, holder: str) -> LegEnd | Failed:
         agent = self._agents.get(begun.incident.resource_kind)

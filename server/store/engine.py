@@ -38,6 +38,8 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._pending: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
         self._closed = False
+        self.failing: str | None = None
+        """Why a commit came to nothing, until somebody has seen that it would not now: most commits write nothing."""
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
         self._writer.start()
 
@@ -122,11 +124,19 @@ class Database:
                     except Exception as error:
                         settled.append((done, None, error))
         except Exception as error:
-            busy = StoreBusy(f"the database could not be written: {error}")
-            settled = [(done, None, busy) for _, done in batch]
+            self.failing = f"the database could not be written: {_reason(error)}"
+            settled = [(done, None, StoreBusy(self.failing)) for _, done in batch]
         for done, value, failure in settled:
             if done.set_running_or_notify_cancel():
                 done.set_exception(failure) if failure else done.set_result(value)
+
+
+def _reason(error: BaseException) -> object:
+    """What the database said first: after a full disk SQLite has rolled back all, and knows no savepoint any more."""
+    first, link = error, error.__context__
+    while link is not None:
+        first, link = (link if isinstance(link, OperationalError) else first), link.__context__
+    return first.orig if isinstance(first, OperationalError) else first
 
 
 def _tune_sqlite(engine: Engine) -> None:
