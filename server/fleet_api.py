@@ -56,7 +56,7 @@ def fleet_routes(services: Services) -> APIRouter:
         summary="What holds repairs back now (storms, pauses, budgets and all the rest), and who holds what",
     )
     async def fleet() -> dict[str, Any]:
-        return await services.store.fleet()
+        return await services.fleet()
 
     @router.get("/api/pause", summary="Who paused all repairs, or null; and every scope that is paused")
     async def paused() -> dict[str, Any]:

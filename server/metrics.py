@@ -76,6 +76,18 @@ class Metrics:
         build.labels(version("selfheal")).set(1)
         self._amounts: dict[Tally, float] = defaultdict(float)
 
+        self._circuits = Gauge(
+            "selfheal_circuit_open",
+            "Targets that this process does not ask just now, as they failed again and again.",
+            ("target_kind",),
+            registry=registry,
+        )
+
+    def circuits(self, open_ones: Mapping[str, int]) -> None:
+        """How many circuits are open, by kind of target."""
+        for kind, number in open_ones.items():
+            self._circuits.labels(kind).set(number)
+
     def silencing_failed(self) -> None:
         self._silencing.inc()
 

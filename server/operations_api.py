@@ -40,6 +40,8 @@ def operation_routes(services: Services) -> APIRouter:
 
 async def numbers(services: Services) -> bytes:
     """The page for Prometheus. It comes without the store too, and then says so: that is when it is wanted most."""
+    if services.runtime is not None:
+        services.metrics.circuits(services.runtime.circuits.counts())
     trouble = await store_trouble(services)
     counts, paused = None, False
     try:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from agents.legs import LegEnd
 from graph.records import Alert, Attempt, Incident
+from server.clock_watch import ClockWatch
 from server.leases import HeldLeases, elapsed
 from server.store import Failed, Leg, Store, StoreError
 
@@ -67,6 +68,7 @@ class Runner:
         concurrency: int = 32,
         leases: HeldLeases | None = None,
         on_lease_lost: Callable[[], None] = lambda: None,
+        clock: ClockWatch | None = None,
     ) -> None:
         self._store = store
         self._agents = agents
@@ -76,6 +78,10 @@ class Runner:
         self._concurrency = concurrency
         self._leases = leases or HeldLeases()
         self._on_lease_lost = on_lease_lost
+        self._clock = clock or ClockWatch()
+        self._held: dict[str, str] = {}
+        """The holder of each incident whose leg runs here."""
+        self._takes_back_from = 0.0
         self._kicked = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -118,6 +124,7 @@ class Runner:
         """To its end, under a lease that is renewed."""
         incident_id = begun.incident.id
         self._leases.keep(begun.holder, self._times.lease, asked_at)
+        self._held[incident_id] = begun.holder
         heartbeat = asyncio.create_task(self._keep(incident_id, begun.holder))
         try:
             end: LegEnd | Failed = await self._heal(begun)
@@ -127,6 +134,8 @@ class Runner:
         finally:
             heartbeat.cancel()
             self._leases.drop(begun.holder)
+            if self._held.get(incident_id) == begun.holder:
+                del self._held[incident_id]
         if not await self._store.end_leg(incident_id, begun.number, begun.holder, end):
             self._lost(incident_id, begun.number)
         return end
@@ -146,31 +155,50 @@ class Runner:
     async def _keep(self, incident_id: str, holder: str) -> None:
         while True:
             await asyncio.sleep(self._times.renew)
-            asked_at = elapsed()
             try:
-                if not await self._store.renew(incident_id, holder, self._times.lease):
+                if not await self._renewed(incident_id, holder):
                     log.warning("the lease of incident %s is lost", incident_id)
-                    self._leases.drop(holder)
                     return
-                self._leases.keep(holder, self._times.lease, asked_at)
             except StoreError as error:
                 log.warning("the lease of incident %s could not be renewed: %s", incident_id, error)
+
+    async def _renewed(self, incident_id: str, holder: str) -> bool:
+        asked_at = elapsed()
+        if not await self._store.renew(incident_id, holder, self._times.lease):
+            self._leases.drop(holder)
+            return False
+        self._leases.keep(holder, self._times.lease, asked_at)
+        return True
 
     async def _sweep(self) -> None:
         while True:
             self._kicked.clear()
             try:
-                await self._store.take_back()
+                await self._take_back()
                 if await self._take():
                     continue
                 pause = await self._until_next()
-            except Exception as error:  # whatever it is, legs must go on being taken
+            except StoreError as error:
                 log.warning("the store could not be asked for legs to run: %s", error)
+                pause = self._times.sweep
+            except Exception:  # whatever it is: without this task nothing would ever run again
+                log.exception("looking for legs to run failed; it is tried again")
                 pause = self._times.sweep
             # not `wait_for`: in Python 3.11 it may swallow the cancelling by `stop`
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._kicked.wait()
+
+    async def _take_back(self) -> None:
+        """Free the legs of workers that were not heard of; not where only a jump of the clock let the leases lapse."""
+        jumped = self._clock.jumped()
+        if abs(jumped) > self._times.lease / 3:
+            log.warning("the clock of this machine jumped by %+.0f s", jumped)
+            self._takes_back_from = elapsed() + self._times.lease
+            for incident_id, holder in list(self._held.items()):
+                await self._renewed(incident_id, holder)
+        if elapsed() >= self._takes_back_from:
+            await self._store.take_back()
 
     async def _take(self) -> bool:
         """Start what may run, as far as there is room. False where there was nothing, or no room."""

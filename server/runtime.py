@@ -27,6 +27,7 @@ from server.settings import Settings
 from server.store import StoreError
 from server.wiring import deps_of, make_prometheus, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
+from tools.clients.circuit import Circuits
 
 DRAIN_SECONDS = 20.0
 
@@ -40,6 +41,7 @@ class Healing:
     notices: NotifyWorker
     name: str
     keeper: Keeper
+    circuits: Circuits
 
 
 @asynccontextmanager
@@ -53,7 +55,7 @@ async def load_server(services: Services) -> AsyncIterator[Runtime]:
         keeping = on_duty(services.store, "plots", healing.name, lambda: keep_plots(services.store, plotted))
         _beside(stack, keeping, "plots")
         _beside(stack, healing.keeper.run(), "retention")
-        yield Runtime(healing.actions, lambda: None, plotted, healing.keeper)
+        yield Runtime(healing.actions, lambda: None, plotted, healing.keeper, healing.circuits)
 
 
 @asynccontextmanager
@@ -65,7 +67,7 @@ async def load_web(services: Services) -> AsyncIterator[Runtime]:
         plotted = make_prometheus(services.settings)
         stack.push_async_callback(plotted.close)
         await _be_seen(stack, services, process_name(), "web")
-        yield Runtime(tools.actions, lambda: None, plotted)
+        yield Runtime(tools.actions, lambda: None, plotted, circuits=tools.circuits)
 
 
 @asynccontextmanager
@@ -116,7 +118,7 @@ async def load_healing(services: Services, role: str = "heal") -> AsyncIterator[
         lost = services.metrics.lease_lost
         runner = Runner(store, agents, tools.condition, name, None, settings.worker_concurrency, leases, lost)
         keeper = Keeper(store, settings.retention.terms, name, Threads(checkpoints.saver))
-        yield Healing(runner, tools.actions, notices, name, keeper)
+        yield Healing(runner, tools.actions, notices, name, keeper, tools.circuits)
 
 
 def checkpoints_of(settings: Settings, fence: Fence) -> AbstractAsyncContextManager[Checkpoints]:

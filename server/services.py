@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from graph.kind import ResourceKind
 from graph.ports import Actions
@@ -21,6 +22,7 @@ from server.metrics import Metrics
 from server.retention import Keeper
 from server.settings import Settings
 from server.store import Store
+from tools.clients.circuit import Circuits
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Runtime:
     """Who is asked for the series of plots."""
     keeper: Keeper | None = None
     """Who clears away what closed incidents have left behind, checkpoints too."""
+    circuits: Circuits = field(default_factory=Circuits)
+    """Targets that this process does not ask just now, as they failed again and again."""
 
 
 @dataclass
@@ -55,6 +59,11 @@ class Services:
     @property
     def resources(self) -> Mapping[tuple[str, str], Resource]:
         return self._resources
+
+    async def fleet(self) -> dict[str, Any]:
+        """What holds repairs back now: what the store knows, and the targets this very process does not ask."""
+        circuits = self.runtime.circuits.open() if self.runtime is not None else []
+        return await self.store.fleet() | {"circuits": [item.told() for item in circuits]}
 
     def place(self, alert: Alert) -> Placed:
         """Where an alert belongs, among the kinds and resources declared, and whether policy wants it announced."""

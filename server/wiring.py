@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -51,6 +51,7 @@ from server.tracing import tracing
 from tools.actions.action import ActionContext
 from tools.actions.catalogue import Catalogue
 from tools.clients.alertmanager import AlertmanagerClient
+from tools.clients.circuit import Circuits
 from tools.clients.databases import make_databases
 from tools.clients.prometheus import PrometheusClient
 from tools.clients.providers import make_providers
@@ -103,6 +104,8 @@ class Tools:
     evidence: EvidenceContext
     clock: SystemClock
     alertmanager: AlertmanagerClient | None = None
+    circuits: Circuits = field(default_factory=Circuits)
+    """Who is not asked just now, as they failed again and again."""
 
     def inquiries(self, kind: ResourceKind) -> InquiryTools:
         """What a reasoner may ask of a resource of this kind."""
@@ -125,17 +128,18 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
     """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(tracing())
-        clock, recorder = SystemClock(), Recorder(remembered)
+        clock, recorder, circuits = SystemClock(), Recorder(remembered), Circuits()
         inventory = {resource.key: resource for resource in settings.resources}
-        hosts = TransportHosts(recorder=recorder)
+        hosts = TransportHosts(recorder=recorder, circuits=circuits)
         stack.push_async_callback(hosts.close)
-        prometheus = make_prometheus(settings)
+        prometheus = make_prometheus(settings, circuits)
         stack.push_async_callback(prometheus.close)
-        alertmanager = make_alertmanager(settings.alertmanager)
+        alertmanager = make_alertmanager(settings.alertmanager, circuits)
         if alertmanager is not None:
             stack.push_async_callback(alertmanager.close)
-        databases = make_databases(recorder)
-        providers = make_providers({"none", *(item.provider.name for item in settings.resources)}, recorder)
+        databases = make_databases(recorder, circuits)
+        names = {"none", *(item.provider.name for item in settings.resources)}
+        providers = make_providers(names, recorder, circuits)
         criteria = (
             OfKind("Database", partial(database_observations, databases, inventory)),
             OfIssue("disk_full", disk_room(hosts)),
@@ -154,6 +158,7 @@ async def open_tools(settings: Settings, remembered: Remembered | None = None) -
             evidence=EvidenceContext(hosts, clock, health, prometheus, providers, remembered, inventory, databases),
             clock=clock,
             alertmanager=alertmanager,
+            circuits=circuits,
         )
 
 
@@ -219,12 +224,14 @@ def make_reasoner(llm: LlmSettings | None, ledger: Ledger | None = None, lore: L
     return UnknownOnly(reasoner, runbook) if llm.when == "unknown_only" else reasoner
 
 
-def make_prometheus(settings: Settings) -> PrometheusClient:
+def make_prometheus(settings: Settings, circuits: Circuits | None = None) -> PrometheusClient:
     """A client of its own, with its own connections: close it."""
-    return PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds)
+    return PrometheusClient(settings.prometheus.url, settings.prometheus.timeout_seconds, circuits)
 
 
-def make_alertmanager(settings: AlertmanagerSettings | None) -> AlertmanagerClient | None:
+def make_alertmanager(
+    settings: AlertmanagerSettings | None, circuits: Circuits | None = None
+) -> AlertmanagerClient | None:
     """Who is asked what is silenced, or None. Raises ConfigError for an unusable file."""
     if settings is None:
         return None
@@ -232,7 +239,7 @@ def make_alertmanager(settings: AlertmanagerSettings | None) -> AlertmanagerClie
     basic = None
     if settings.user is not None and settings.password_file is not None:
         basic = (settings.user, read_password(settings.password_file))
-    return AlertmanagerClient(settings.url, settings.timeout_seconds, basic, token)
+    return AlertmanagerClient(settings.url, settings.timeout_seconds, basic, token, circuits=circuits)
 
 
 def make_silencer(services: Services, tools: Tools) -> Silencer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from graph.doing import on_behalf_of
@@ -22,6 +23,7 @@ from graph.ports import (
     Started,
 )
 from graph.records import ActionResult, PlanStep, Resource
+from graph.rules.clocks import set_back_since
 from graph.spans import span
 from graph.state import Heal
 
@@ -115,11 +117,12 @@ async def _settle(step: Step, found: AlreadyStarted, deps: Deps, leg: Leg) -> Ac
     if found.result is not None:
         return found.result
     probe = await deps.actions.probe(step.resource, step.step, step.key, found.baseline)
-    if probe.effect != "took_effect" and deps.clock.now() < found.deadline_at:
+    until = _until_over(step, found, deps)
+    if probe.effect != "took_effect" and deps.clock.now() < until:
         # The run may still be under way until then: only an effect that is already there can be believed.
         reason = "begun by a worker that died; its deadline is waited out before judging"
         pending = _result(step, deps, "pending", reason, rule="deadline")
-        return pending.model_copy(update={"look_again_at": found.deadline_at, "started_at": found.started_at})
+        return pending.model_copy(update={"look_again_at": until, "started_at": found.started_at})
     if probe.effect == "no_effect":
         request = await _request(step, deps, leg)
         return await _begun(step, await deps.journal.restart(request), request, deps)
@@ -129,6 +132,18 @@ async def _settle(step: Step, found: AlreadyStarted, deps: Deps, leg: Leg) -> Ac
     )
     await deps.journal.finish(result)
     return result
+
+
+def _until_over(step: Step, found: AlreadyStarted, deps: Deps) -> datetime:
+    """When a run that was begun is over in any case. Where the clock was set back since, that is a whole deadline from
+    the first look after it: until then the run may have been going on."""
+    if not set_back_since(found.started_at, deps.clock.now()):
+        return found.deadline_at
+    asked = next((item for item in step.heal.results if item.idempotency_key == step.key), None)
+    over = deps.clock.now() + (found.deadline_at - found.started_at)
+    if asked is None or asked.rule != "deadline" or asked.look_again_at is None:
+        return over
+    return min(asked.look_again_at, over)
 
 
 async def _find_out(step: Step, lost: str, baseline: Mapping[str, Any], deps: Deps) -> ActionOutput:
@@ -145,6 +160,8 @@ async def _read_only(step: Step, deps: Deps) -> ActionResult:
     """Waiting changes nothing, so it needs no journal: only its beginning must be remembered."""
     earlier = next((item for item in step.heal.results if item.idempotency_key == step.key), None)
     began = earlier.started_at if earlier and earlier.started_at else deps.clock.now()
+    if set_back_since(began, deps.clock.now()):
+        began = deps.clock.now()
     deadline = deps.actions.spec(step.step.action).deadline_seconds
     try:
         async with asyncio.timeout(deadline):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from graph.records import IssueType, Policy
+from graph.rules.clocks import set_back_since
 
 EVENTS = ("opened", "approval_wanted", "mitigated", "escalated", "self_resolved", "declined", "demoted")
 CALLS = ("escalated", "approval_wanted")
@@ -68,13 +69,17 @@ def listeners_of(
 def due_links(
     chain: Sequence[Link], called_at: datetime, stopped: bool, told: Collection[float], now: datetime
 ) -> list[Link]:
-    """The links to tell now, in order. `stopped`: somebody has taken note, or it is over; `told`: minutes of links."""
+    """The links to tell now, in order. `stopped`: somebody has taken note, or it is over; `told`: minutes of links.
+
+    Where the clock was set back since, nobody knows how long ago the call was: better called early than hours late.
+    """
     if stopped:
         return []
+    unknown = set_back_since(called_at, now)
     return [
         link
         for link in chain
-        if link.after_minutes not in told and now >= called_at + timedelta(minutes=link.after_minutes)
+        if link.after_minutes not in told and (unknown or now >= called_at + timedelta(minutes=link.after_minutes))
     ]
 
 
@@ -93,7 +98,7 @@ def folded_until(event: str, last_at: datetime | None, window: timedelta, now: d
     """When a repeat may be told: None is at once. `last_at`: when the same was told last."""
     if event not in FOLDED or last_at is None or now >= last_at + window:
         return None
-    return last_at + window
+    return min(last_at, now) + window
 
 
 def tells_opening(policies: Iterable[Policy], resource_kind: str, issue_type: IssueType) -> bool:

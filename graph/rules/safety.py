@@ -37,7 +37,7 @@ def resource_rate(recent: int, oldest: datetime | None, limit: int, now: datetim
     if recent < limit:
         return None
     reason = f"{recent} actions on this resource in the last hour (at most {limit})"
-    return Hold("rate_limit", reason, (oldest or now) + HOUR)
+    return Hold("rate_limit", reason, min(oldest or now, now) + HOUR)
 
 
 def _too_often(plan: Plan, fleet: FleetView, max_actions_per_hour: int, now: datetime) -> Hold | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from graph.records import Criterion, Observation, Verification
+from graph.rules.clocks import unseen
 
 QUICKEST = 0.5
 
@@ -53,6 +54,7 @@ def judge(
     not mend by waiting, was made worse by us.
     """
     criteria = tuple(_criterion(item, before) for item in observed)
+    previous = _as_seen(previous, now)
     started = previous.started_at if previous else now
     waited = (now - started).total_seconds()
     bad = [item for item in criteria if item.status != "pass"]
@@ -75,6 +77,18 @@ def judge(
     slow = next(item for item in bad if item.status == "pending")
     verdict = _verdict("unhealthy", criteria, f"after {waited:.0f} s still {slow.name}: {slow.after}", started, now)
     return verdict.model_copy(update={"made_worse": _made_worse(bad, before)})
+
+
+def _as_seen(previous: Verification | None, now: datetime) -> Verification | None:
+    """The round before, moved by the time that nobody saw: health holds, and is waited for, only while it is looked at.
+
+    So neither a clock that jumps nor an hour without a worker makes a soak, or uses up the time there is for repair.
+    """
+    if previous is None or previous.look_again_at is None:
+        return previous
+    by = unseen(previous.observed_at, previous.look_again_at, now)
+    since = previous.passing_since + by if previous.passing_since else None
+    return previous.model_copy(update={"started_at": previous.started_at + by, "passing_since": since})
 
 
 def _passing(

@@ -72,7 +72,7 @@ async def _fleet_page(
         request,
         "fleet.html",
         status,
-        fleet=await services.store.fleet(),
+        fleet=await services.fleet(),
         scopes=scopes,
         problem=problem,
         typed=typed or {},

@@ -26,6 +26,7 @@ from server.store import (
     legs,
     model_calls,
     past,
+    preparing,
     reading,
     recalling,
     sideeffects,
@@ -175,7 +176,11 @@ class Store(People, Outgoing, Counting):
 
     async def ready(self) -> None:
         """Raises StoreError where the database can't be read and written."""
-        await self._db.write(lambda c: c.execute(select(incidents.c.number).limit(1)).first())
+        if self._db.failing is None:
+            return await self._db.write(preparing.glance)
+        await self._db.write(preparing.try_out)
+        await self._db.write(preparing.tried_out)
+        self._db.failing = None
 
     # -- legs -------------------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select, update
+from sqlalchemy import Connection, Row, case, func, or_, select, update
 
 from graph.rules.notifying import Link, Listener, folded_until, room
 from server.store import tallies
+from server.store.clocks import set_back
 from server.store.rows import add, iso, moment, stamp
 from server.store.schema import approvals, incidents
 from server.store.telling_tables import calls, notifications
@@ -120,7 +121,7 @@ def told_before(connection: Connection, incident_id: str) -> set[str]:
 
 def targets_due(connection: Connection, now: datetime) -> list[str]:
     """The targets that something waits for."""
-    waits = (notifications.c.state == "due", notifications.c.next_at <= stamp(now))
+    waits = (notifications.c.state == "due", _is_due(now))
     return list(connection.execute(select(notifications.c.target).where(*waits).distinct()).scalars())
 
 
@@ -128,7 +129,7 @@ def claim(connection: Connection, telling: Telling, target: str, now: datetime, 
     """What to send to a target now, oldest first. Beyond its hourly measure notices are held back for a digest; what
     nobody needs to be told any more is dropped."""
     table = notifications.c
-    due = (table.target == target, table.state == "due", table.next_at <= stamp(now))
+    due = (table.target == target, table.state == "due", _is_due(now))
     rows = connection.execute(select(notifications).where(*due).order_by(table.id).limit(200)).all()
     hour_ago = stamp(now - timedelta(hours=1))
     counted = (table.target == target, table.state == "sent", table.event != DIGEST, table.sent_at > hour_ago)
@@ -187,7 +188,7 @@ def digests_due(connection: Connection, telling: Telling, now: datetime) -> list
         select(table.target, func.min(table.next_at)).where(table.state == "held").group_by(table.target)
     ).all()
     waited = stamp(now - telling.digest_after)
-    return [target for target, since in held if since <= waited]
+    return [target for target, since in held if since <= waited or set_back(since, stamp(now))]
 
 
 def digest(connection: Connection, target: str, now: datetime) -> None:
@@ -264,6 +265,11 @@ def _still_wanted(connection: Connection, incident_id: str, fingerprint: str) ->
     waiting = (approvals.c.incident_id == incident_id, approvals.c.state == "waiting")
     asked = approvals.c.asked_fingerprint == fingerprint
     return connection.execute(select(approvals.c.id).where(*waiting, asked)).first() is not None
+
+
+def _is_due(now: datetime) -> Any:
+    """Its time has come; or the clock was set back since it was written, and then nobody knows when it will."""
+    return or_(notifications.c.next_at <= stamp(now), set_back(notifications.c.created_at, stamp(now)))
 
 
 def _change(connection: Connection, delivery_id: int, **values: Any) -> None:

@@ -25,6 +25,9 @@ from server.store.schema import StoreError, sqlite_pragmas
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 
+LOST = (OperationalError, InterfaceError, InternalError)
+"""Errors of the connection or the whole transaction, rather than of one statement."""
+
 READERS = 2
 MOST_IN_ONE_COMMIT = 256
 
@@ -45,6 +48,8 @@ class Database:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-read")
         self._pending: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
         self._closed = False
+        self.failing: str | None = None
+        """Why a commit came to nothing, until somebody has seen that it would not now: most commits write nothing."""
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
         self._writer.start()
 
@@ -78,11 +83,14 @@ class Database:
         return await asyncio.wrap_future(done)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run on a snapshot of what is committed."""
+        """Run on a snapshot of what is committed. Raises StoreBusy, and whatever `work` raises."""
 
         def run() -> T:
-            with self._engine.connect() as connection:
-                return work(connection)
+            try:
+                with self._engine.connect() as connection:
+                    return work(connection)
+            except LOST as error:
+                raise StoreBusy(f"the database could not be read: {error.orig}") from error
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
@@ -132,16 +140,24 @@ class Database:
                     try:
                         with connection.begin_nested():
                             settled.append((done, work(connection), None))
-                    except (OperationalError, InterfaceError, InternalError):
+                    except LOST:
                         raise  # The transaction is lost with it, and with that what the others wrote.
                     except Exception as error:
                         settled.append((done, None, error))
         except Exception as error:
-            busy = StoreBusy(f"the database could not be written: {error}")
-            settled = [(done, None, busy) for _, done in batch]
+            self.failing = f"the database could not be written: {_reason(error)}"
+            settled = [(done, None, StoreBusy(self.failing)) for _, done in batch]
         for done, value, failure in settled:
             if done.set_running_or_notify_cancel():
                 done.set_exception(failure) if failure else done.set_result(value)
+
+
+def _reason(error: BaseException) -> object:
+    """What the database said first: after a full disk SQLite has rolled back all, and knows no savepoint any more."""
+    first, link = error, error.__context__
+    while link is not None:
+        first, link = (link if isinstance(link, OperationalError) else first), link.__context__
+    return first.orig if isinstance(first, OperationalError) else first
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -16,6 +16,7 @@ from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.records import Attempt, Incident, Outcome, Times
 from server.store import cooling, ladder, past, places, taking, tallies
 from server.store.attempts import all_attempts
+from server.store.clocks import set_back
 from server.store.fleet import FleetRules
 from server.store.notices import notice
 from server.store.rows import (
@@ -67,7 +68,8 @@ class Leg:
 
 
 def may_run(now: float) -> Any:
-    due = incidents.c.wake_at <= now
+    # Of a rest that began before the clock was set back nobody knows when it ends: whoever rests looks again.
+    due = or_(incidents.c.wake_at <= now, set_back(incidents.c.updated_at, now))
     return or_(
         incidents.c.phase == "queued",
         and_(incidents.c.phase.in_(("waiting", "waiting_approval")), due),
@@ -103,7 +105,8 @@ def begin(
     owner = connection.execute(select(leases.c.incident_id).where(leases.c.target == target)).scalar()
     if owner not in (None, incident_id):
         # A leg's number is used once: the next try, when the other may have let go, is another leg.
-        later = {"phase": "waiting", "wake_at": stamp(now) + LEASED_LOOK_AGAIN_SECONDS, "leg": leg + 1}
+        wake = stamp(now) + LEASED_LOOK_AGAIN_SECONDS
+        later = {"phase": "waiting", "wake_at": wake, "updated_at": stamp(now), "leg": leg + 1}
         change(connection, incident_id, wait_reason=f"{target} is held by another incident", **later)
         return None
     upsert(connection, leases, {"target": target, "incident_id": incident_id}, ("target",))

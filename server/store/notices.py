@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from graph.rules.notifying import CALLS
+from server.store.clocks import set_back
 from server.store.folding import folded
 from server.store.rows import add, iso, stamp
 from server.store.schema import incidents
@@ -60,7 +61,7 @@ def due(connection: Connection, now: datetime, limit: int = 50) -> list[Notice]:
     """What nobody has been told yet, oldest first."""
     rows = connection.execute(
         select(outbox)
-        .where(outbox.c.sent_at.is_(None), outbox.c.next_at <= stamp(now))
+        .where(outbox.c.sent_at.is_(None), or_(outbox.c.next_at <= stamp(now), set_back(outbox.c.next_at, stamp(now))))
         .order_by(outbox.c.id)
         .limit(limit)
     )

@@ -5,7 +5,7 @@ All modules with tables are named here.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, MetaData, insert, inspect, text
+from sqlalchemy import Connection, MetaData, insert, inspect, select, text
 
 from server.store import (
     access_tables,
@@ -19,7 +19,8 @@ from server.store import (
     worker_tables,
 )
 from server.store.postgres import PREPARING_LOCK, take_turn
-from server.store.schema import StoreError
+from server.store.rows import upsert
+from server.store.schema import StoreError, evidence_raw, meta
 
 TABLES = (
     schema,
@@ -37,6 +38,7 @@ TABLES = (
 HEAD = "0002"
 """The last step of `server.migrations`, said here so that Alembic is loaded only where there is something to do."""
 
+_TRIAL, _TRIAL_BYTES = "trial", 64 * 1024
 _VERSIONS = "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
 
 
@@ -58,6 +60,22 @@ def prepare(connection: Connection) -> None:
     found = _version(connection) if "alembic_version" in tables else None
     if found != HEAD:
         _upgrade(connection, found)
+
+
+def glance(connection: Connection) -> None:
+    """Take the lock of writers and look."""
+    connection.execute(select(meta.c.schema_version)).first()
+
+
+def try_out(connection: Connection) -> None:
+    """Write as much as some alerts take: where a disk was full, a little may fit while an alert does not."""
+    values = {"ref": _TRIAL, "incident_id": _TRIAL, "source": _TRIAL, "raw": "x" * _TRIAL_BYTES}
+    upsert(connection, evidence_raw, values, ("ref",))
+
+
+def tried_out(connection: Connection) -> None:
+    """In a transaction of its own, or nothing would have been written."""
+    connection.execute(evidence_raw.delete().where(evidence_raw.c.ref == _TRIAL))
 
 
 def _version(connection: Connection) -> str | None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select, update
+from sqlalchemy import Connection, Row, and_, or_, select, update
 
 from server.store import tallies
+from server.store.clocks import SET_BACK_SECONDS, set_back
 from server.store.rows import change, stamp, tell
 from server.store.schema import incidents
 
 STUDIO = "studio"
 """How the holder of a heal that is stepped through in Studio begins: another process, which a restart does not end."""
+_OURS = incidents.c.holder.not_like(f"{STUDIO}%")
 
 
 def take_back(connection: Connection, now: datetime) -> int:
     """Make legs whose holder let the lease run out runnable again, under a new number. Returns how many."""
+    # No worker leases a leg for so long: it was leased before the clock was set back. Who lives renews it in seconds.
+    ahead = and_(incidents.c.phase == "running", _OURS, set_back(incidents.c.lease_until, stamp(now)))
+    connection.execute(update(incidents).where(ahead).values(lease_until=stamp(now) + SET_BACK_SECONDS))
     lost = connection.execute(
         select(incidents).where(incidents.c.phase == "running", incidents.c.lease_until < stamp(now))
     ).all()
@@ -28,8 +33,10 @@ def take_back(connection: Connection, now: datetime) -> int:
 
 def any_lost(connection: Connection, now: datetime) -> bool:
     """Whether there is something for `take_back`."""
-    lost = (incidents.c.phase == "running", incidents.c.lease_until < stamp(now))
-    return connection.execute(select(incidents.c.id).where(*lost).limit(1)).first() is not None
+    at = incidents.c.lease_until
+    over = or_(at < stamp(now), and_(_OURS, set_back(at, stamp(now))))
+    lost = select(incidents.c.id).where(incidents.c.phase == "running", over).limit(1)
+    return connection.execute(lost).first() is not None
 
 
 def start_over(connection: Connection, now: datetime) -> int:
@@ -37,8 +44,7 @@ def start_over(connection: Connection, now: datetime) -> int:
 
     Returns how many ran.
     """
-    ours = incidents.c.holder.not_like(f"{STUDIO}%")
-    ran = connection.execute(select(incidents).where(incidents.c.phase == "running", ours)).all()
+    ran = connection.execute(select(incidents).where(incidents.c.phase == "running", _OURS)).all()
     for row in ran:
         _free(connection, row, now, "the server was restarted: the heal goes on where it was")
     tallies.count(connection, tallies.LEASES_LOST, "restarted", by=len(ran))

@@ -69,6 +69,8 @@ async def probe_reboot(hosts: Hosts, resource: Resource, baseline: Mapping[str, 
 
 def _by_age(boot: Boot, since: timedelta) -> Probe:
     """For a host that did not answer when the baseline was taken."""
+    if since < timedelta(0):
+        return Probe("unknown", f"the host booted {boot.age_seconds:.0f} s ago, but our clock was set back since")
     if boot.age_seconds < since.total_seconds():
         return Probe("took_effect", f"the host booted {boot.age_seconds:.0f} s ago, after the action began")
     if boot.age_seconds > since.total_seconds() + _CLOCKS_MAY_DIFFER_SECONDS:

@@ -13,6 +13,7 @@ import httpx
 
 from graph.ports import PermanentError, TemporaryError
 from graph.records import Alert
+from tools.clients.circuit import Circuits, Verdict
 from tools.redaction import condense, redact
 
 T = TypeVar("T")
@@ -65,7 +66,9 @@ class AlertmanagerClient:
         basic: tuple[str, str] | None = None,
         token: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        circuits: Circuits | None = None,
     ) -> None:
+        self._circuits = circuits or Circuits()
         parts = urlsplit(url.rstrip("/"))
         self._url = f"{url.rstrip('/')}/api/v2"
         self._timeout = timeout
@@ -141,6 +144,21 @@ class AlertmanagerClient:
         absent: bool = False,
     ) -> Any:
         """The answer's JSON; None for an empty one, and where `absent` is allowed and it knows no such thing."""
+        return await self._circuits.ask(
+            "alertmanager",
+            self.url,
+            lambda: self._called(method, path, params, content, absent),
+            _verdict,
+        )
+
+    async def _called(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        content: Mapping[str, Any] | None,
+        absent: bool,
+    ) -> Any:
         said = self._said(f"{method} {path}")
         try:
             async with self._client.stream(method, self._url + path, params=params, json=content) as answer:
@@ -157,6 +175,12 @@ class AlertmanagerClient:
         if absent and (answer.status_code == 404 or b"not found" in body):
             return None
         raise _refused(said, answer.status_code, body)
+
+
+def _verdict(error: Exception) -> Verdict:
+    if isinstance(error, TemporaryError):
+        return "failed"
+    return "answered" if isinstance(error, PermanentError) else "unknown"
 
 
 async def _bounded(answer: httpx.Response, said: str) -> bytes:

@@ -27,6 +27,7 @@ from tools.clients.alert_rules import (
     state_by_expression,
     state_by_rules,
 )
+from tools.clients.circuit import Circuits, Verdict
 from tools.clients.pools import BoundedPool, PoolTimeout
 from tools.clients.prometheus_session import CONNECTIONS, NO_RETRIES, AnswerTooLarge, BoundedSession, ErrorAnswer
 from tools.redaction import condense, redact
@@ -63,9 +64,10 @@ class PrometheusClient:
     All calls raise TemporaryError and PermanentError that name the server, the query, and what came back.
     """
 
-    def __init__(self, url: str, timeout: float = 5.0) -> None:
+    def __init__(self, url: str, timeout: float = 5.0, circuits: Circuits | None = None) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
+        self._circuits = circuits or Circuits()
         self._shown = _without_user(self._url)
         self._session = BoundedSession(self._url, timeout)
         self._connect = PrometheusConnect(self._url, session=self._session, retry=NO_RETRIES)
@@ -130,6 +132,9 @@ class PrometheusClient:
         return answer.json()["data"]["groups"]
 
     async def _ask(self, query: str, call: Callable[[], Any]) -> Any:
+        return await self._circuits.ask("prometheus", self._shown, lambda: self._called(query, call), _verdict)
+
+    async def _called(self, query: str, call: Callable[[], Any]) -> Any:
         asked = f"Prometheus at {self._shown}, asked {condense(query, _SHOWN_CHARS)!r},"
         try:
             return await self._pool.call(self._url, call, self._timeout + 0.5)
@@ -199,6 +204,13 @@ def _point(raw: Sequence[Any]) -> tuple[datetime, float]:
 def finite(value: float) -> bool:
     """Whether a sample's value is a number at all."""
     return math.isfinite(value)
+
+
+def _verdict(error: Exception) -> Verdict:
+    if not isinstance(error, TemporaryError):
+        return "answered" if isinstance(error, PermanentError) else "unknown"
+    cause = error.__cause__
+    return "unknown" if isinstance(cause, PoolTimeout) and not cause.started else "failed"
 
 
 def _of_status(asked: str, error: ErrorAnswer) -> Exception:

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 
 from graph.records import Resource, SshAccess
-from tools.clients.host import CommandResult, HostUnreachable
+from tools.clients.circuit import Circuits, NotAsked
+from tools.clients.host import CommandResult, HostUnreachable, UnreachableHow
 from tools.clients.pools import BoundedPool, PoolTimeout
 from tools.clients.ssh_connection import (
     Running,
@@ -25,6 +26,8 @@ from tools.clients.ssh_connection import (
 
 _IDLE_SECONDS = 300.0
 _ABORT_AFTER_SECONDS = 1.0
+_NOT_THERE: frozenset[UnreachableHow] = frozenset({"timeout", "refused", "no_route", "closed", "dns"})
+"""Ways not to connect that say something of the host; a wrong key or user says that it is there."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,24 @@ class _Target:
     def __str__(self) -> str:
         return f"{self.access.user}@{self.address}:{self.access.port}"
 
+    @property
+    def host(self) -> str:
+        """What a circuit is of, whoever logs in."""
+        return f"{self.address}:{self.access.port}"
+
 
 class SshHosts:
     """Runs commands on hosts over SSH. Belongs to the event loop it is first used in; `close` it."""
 
-    def __init__(self, times: SshTimes | None = None, threads: int = 32, per_target: int = 3) -> None:
+    def __init__(
+        self,
+        times: SshTimes | None = None,
+        threads: int = 32,
+        per_target: int = 3,
+        circuits: Circuits | None = None,
+    ) -> None:
         self._times = times or SshTimes()
+        self._circuits = circuits or Circuits()
         self._commands = BoundedPool("ssh", threads, per_target)
         self._connects = BoundedPool("ssh-connect", threads, 2)
         self._connections: dict[_Target, SshConnection] = {}
@@ -62,11 +77,20 @@ class SshHosts:
         while True:
             connection, fresh = await self._connection(resource, target, deadline - time.monotonic())
             try:
-                return await self._execute(target, connection, command, deadline, given)
+                result = await self._execute(target, connection, command, deadline, given)
             except StaleConnection as error:
                 self._drop(target, connection)
                 if fresh or time.monotonic() >= deadline:
+                    self._circuits.failed("ssh", target.host, error)
                     raise HostUnreachable(str(error), error.how, sent=False) from error
+            except HostUnreachable as error:
+                # One command that takes too long says little of the host: the next would be turned away for it.
+                if error.how == "closed":
+                    self._circuits.failed("ssh", target.host, error)
+                raise
+            else:
+                self._circuits.answered("ssh", target.host)
+                return result
 
     async def feed(self, resource: Resource, command: str, given: str, timeout: float = 10.0) -> CommandResult:
         """See FeedingHosts.feed."""
@@ -76,13 +100,16 @@ class SshHosts:
         """Whether a real SSH server greets at the resource's address within `timeout` seconds."""
         target = _target(resource)
         try:
-            return await self._connects.call(
+            greets = await self._connects.call(
                 f"banner of {target}",
                 lambda: banner_answers(target.address, target.access.port, timeout * 0.9),
                 timeout,
             )
         except PoolTimeout:
             return False
+        if greets:  # as after a reboot of ours: the verification must not be kept waiting
+            self._circuits.may_be_back("ssh", target.host)
+        return greets
 
     async def close(self) -> None:
         """Cut all connections; commands under way fail as `closed`."""
@@ -107,6 +134,11 @@ class SshHosts:
             self._drop(target, connection)
         attempt = self._connecting.get(target)
         if attempt is None:
+            try:
+                self._circuits.check("ssh", target.host)
+            except NotAsked as error:
+                how = error.last.how if isinstance(error.last, HostUnreachable | StaleConnection) else "timeout"
+                raise HostUnreachable(str(error), how, sent=False) from error
             attempt = asyncio.create_task(self._connect(resource, target))
             self._connecting[target] = attempt
             attempt.add_done_callback(lambda done: self._attempt_ended(target, done))
@@ -124,7 +156,16 @@ class SshHosts:
                 str(target), lambda: open_connection(resource, target.access, self._times), whole + 0.5
             )
         except PoolTimeout as error:
-            raise HostUnreachable(f"{target}: no SSH connection: {error}", "timeout", sent=False) from error
+            unreachable = HostUnreachable(f"{target}: no SSH connection: {error}", "timeout", sent=False)
+            if error.started:
+                self._circuits.failed("ssh", target.host, unreachable)
+            raise unreachable from error
+        except HostUnreachable as error:
+            if error.how in _NOT_THERE:
+                self._circuits.failed("ssh", target.host, error)
+            else:
+                self._circuits.answered("ssh", target.host)
+            raise
         self._connections[target] = connection
         return connection
 

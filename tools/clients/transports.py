@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from graph.records import Resource
+from tools.clients.circuit import Circuits
 from tools.clients.host import CommandResult, FeedingHosts, Hosts, HostUnreachable, place
 from tools.clients.local import LocalHosts
 from tools.clients.recording import Recorder
@@ -27,8 +28,12 @@ class TransportHosts:
         ssh: ReachableHosts | None = None,
         local: ReachableHosts | None = None,
         recorder: Recorder | None = None,
+        circuits: Circuits | None = None,
     ) -> None:
-        self._by_transport: dict[str, ReachableHosts] = {"ssh": ssh or SshHosts(), "local": local or LocalHosts()}
+        self._by_transport: dict[str, ReachableHosts] = {
+            "ssh": ssh or SshHosts(circuits=circuits),
+            "local": local or LocalHosts(),
+        }
         self._recorder = recorder or Recorder()
 
     async def run(self, resource: Resource, command: str, timeout: float = 10.0) -> CommandResult:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from graph.resources import Engine
+from tools.clients.circuit import Circuits
 from tools.clients.databases.database import (
     DatabaseClient,
     DatabaseError,
@@ -20,16 +20,17 @@ from tools.clients.databases.mariadb import MariaDbClient
 from tools.clients.databases.postgresql import PostgresClient
 from tools.clients.recording import Recorder
 
-CLIENTS: tuple[tuple[Engine, Callable[[Recorder], DatabaseClient]], ...] = (
-    ("postgresql", PostgresClient),
-    ("mariadb", MariaDbClient),
-    ("mysql", partial(MariaDbClient, engine="mysql")),
+CLIENTS: tuple[tuple[Engine, Callable[[Recorder, Circuits], DatabaseClient]], ...] = (
+    ("postgresql", lambda recorder, circuits: PostgresClient(recorder, circuits)),
+    ("mariadb", lambda recorder, circuits: MariaDbClient(recorder, circuits=circuits)),
+    ("mysql", lambda recorder, circuits: MariaDbClient(recorder, "mysql", circuits)),
 )
 
 
-def make_databases(recorder: Recorder | None = None) -> Databases:
+def make_databases(recorder: Recorder | None = None, circuits: Circuits | None = None) -> Databases:
     """One client per engine; connects to nothing yet."""
-    return {engine: factory(recorder or Recorder()) for engine, factory in CLIENTS}
+    shared = circuits or Circuits()
+    return {engine: factory(recorder or Recorder(), shared) for engine, factory in CLIENTS}
 
 
 __all__ = (

@@ -5,17 +5,23 @@ A client knows how to speak to a server; what its answers mean is for evidence, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from graph.ports import PermanentError
 from graph.records import Resource
 from graph.resources import Database, Engine, Role
+from tools.clients.circuit import Circuits, NotAsked, Verdict
+
+T = TypeVar("T")
 
 UnreachableHow = Literal["timeout", "refused", "no_route", "auth", "closed", "dns", "starting", "too_many", "config"]
 """`starting`: it is up and takes nobody yet; `too_many`: every connection is taken; `config`: we can't even ask."""
+
+_NOT_THERE: frozenset[UnreachableHow] = frozenset({"timeout", "refused", "no_route", "closed", "dns"})
+"""Ways not to connect that say something of the server; the rest says that it is there."""
 
 Value = str | int | float | bool | None
 Row = Mapping[str, Value]
@@ -161,6 +167,22 @@ def database_place(resource: Resource, name: str = "") -> str:
     # Only a session of PostgreSQL belongs to one database.
     path = f"/{name or database.name}" if database.engine == "postgresql" else ""
     return f"{database.engine}://{database.user}@{resource.address}:{database.port}{path}"
+
+
+async def connected(circuits: Circuits, resource: Resource, connect: Callable[[], Awaitable[T]]) -> T:
+    """What `connect` gives, where the server may be asked. Raises DatabaseUnreachable."""
+    server = f"{resource.address}:{database_of(resource).port}"
+    try:
+        return await circuits.ask("database", server, connect, _verdict)
+    except NotAsked as error:
+        how = error.last.how if isinstance(error.last, DatabaseUnreachable) else "timeout"
+        raise DatabaseUnreachable(f"{database_place(resource)}: {error}", how) from error
+
+
+def _verdict(error: Exception) -> Verdict:
+    if not isinstance(error, DatabaseUnreachable) or error.how == "config":
+        return "unknown"
+    return "failed" if error.how in _NOT_THERE else "answered"
 
 
 def read_password(password_file: str | None) -> str | None:

@@ -21,6 +21,7 @@ from pymysql.cursors import DictCursor
 
 from graph.records import Resource
 from graph.resources import Engine
+from tools.clients.circuit import Circuits
 from tools.clients.databases.database import (
     CONNECT_SECONDS,
     STATEMENT_SECONDS,
@@ -32,6 +33,7 @@ from tools.clients.databases.database import (
     StatementFailed,
     UnreachableHow,
     Value,
+    connected,
     database_of,
     database_place,
     read_password,
@@ -86,7 +88,8 @@ class MariaDbClient:
     """Implements `DatabaseClient`. A connection for every question: it costs 3 ms, and none is held while all are
     taken."""
 
-    def __init__(self, recorder: Recorder, engine: Engine = "mariadb") -> None:
+    def __init__(self, recorder: Recorder, engine: Engine = "mariadb", circuits: Circuits | None = None) -> None:
+        self._circuits = circuits or Circuits()
         self.engine: Engine = engine
         self._recorder = recorder
         self._pool = BoundedPool(engine, THREADS, PER_SERVER)
@@ -140,9 +143,13 @@ class MariaDbClient:
     async def _server(self, resource: Resource, timeout: float = STATEMENT_SECONDS) -> AsyncIterator[Server]:
         database = database_of(resource)
         password = read_password(database.password_file)
-        await self._recorder.sent(self._place(resource), _GREETING)
         connect = functools.partial(_connect, resource, password, timeout)
-        connection = await self._call(resource, connect, 2 * CONNECT_SECONDS, sent=False)
+
+        async def greet() -> Connection[DictCursor]:
+            await self._recorder.sent(self._place(resource), _GREETING)
+            return await self._call(resource, connect, 2 * CONNECT_SECONDS, sent=False)
+
+        connection = await connected(self._circuits, resource, greet)
         try:
             dialect = dialect_of(self.engine, str(connection.get_server_info()))  # type: ignore[no-untyped-call]
             yield Server(connection, resource, dialect, int(connection.thread_id()))  # type: ignore[no-untyped-call]

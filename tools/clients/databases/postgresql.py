@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from graph.records import Resource
 from graph.resources import Engine
+from tools.clients.circuit import Circuits
 from tools.clients.databases.database import (
     APPLICATION,
     CONNECT_SECONDS,
@@ -28,6 +29,7 @@ from tools.clients.databases.database import (
     Session,
     StatementFailed,
     UnreachableHow,
+    connected,
     database_of,
     database_place,
     read_password,
@@ -76,7 +78,8 @@ class PostgresClient:
 
     engine: Engine = "postgresql"
 
-    def __init__(self, recorder: Recorder | None = None) -> None:
+    def __init__(self, recorder: Recorder | None = None, circuits: Circuits | None = None) -> None:
+        self._circuits = circuits or Circuits()
         self._recorder = recorder or Recorder()
         self.patroni = PatroniClient(self._recorder)
         """What manages the cluster, where a member declares `patroni_url`."""
@@ -120,27 +123,7 @@ class PostgresClient:
 
     @asynccontextmanager
     async def _connected(self, resource: Resource, timeout: float) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        database = database_of(resource)
-        password = read_password(database.password_file)
-        try:
-            connection = await psycopg.AsyncConnection.connect(
-                host=resource.address,
-                port=database.port,
-                user=database.user,
-                dbname=database.name,
-                password=password,
-                # not from the environment or the home of whoever runs us
-                passfile="/dev/null",
-                connect_timeout=round(CONNECT_SECONDS),
-                application_name=APPLICATION,
-                client_encoding="utf8",
-                options=f"-c statement_timeout={round(timeout * 1000)} -c lock_timeout={round(timeout * 500)}",
-                autocommit=True,
-                row_factory=dict_row,
-            )
-        except psycopg.Error as error:
-            said = " ".join(redact(str(error)).split())
-            raise DatabaseUnreachable(f"{database_place(resource)}: {said}", how_of(said)) from error
+        connection = await connected(self._circuits, resource, lambda: _connect(resource, timeout))
         try:
             yield connection
         except psycopg.OperationalError as error:
@@ -152,6 +135,30 @@ class PostgresClient:
             raise _failed(error) from error
         finally:
             await connection.close()
+
+
+async def _connect(resource: Resource, timeout: float) -> psycopg.AsyncConnection[Any]:
+    database = database_of(resource)
+    password = read_password(database.password_file)
+    try:
+        return await psycopg.AsyncConnection.connect(
+            host=resource.address,
+            port=database.port,
+            user=database.user,
+            dbname=database.name,
+            password=password,
+            # not from the environment or the home of whoever runs us
+            passfile="/dev/null",
+            connect_timeout=round(CONNECT_SECONDS),
+            application_name=APPLICATION,
+            client_encoding="utf8",
+            options=f"-c statement_timeout={round(timeout * 1000)} -c lock_timeout={round(timeout * 500)}",
+            autocommit=True,
+            row_factory=dict_row,
+        )
+    except psycopg.Error as error:
+        said = " ".join(redact(str(error)).split())
+        raise DatabaseUnreachable(f"{database_place(resource)}: {said}", how_of(said)) from error
 
 
 async def _fetch(connection: psycopg.AsyncConnection[Any], text: str) -> tuple[Row, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from graph.records import Resource
+from tools.clients.circuit import Circuits, NotAsked, Verdict
 from tools.clients.pools import BoundedPool, PoolTimeout
 from tools.clients.providers.aws_requests import Request, rendered
 from tools.clients.providers.provider import ProviderError, Throttled
@@ -40,7 +41,9 @@ class AwsApi:
         per_endpoint: int = 12,
         dry_run: bool = False,
         throttle_pauses: Sequence[float] = _THROTTLE_PAUSES,
+        circuits: Circuits | None = None,
     ) -> None:
+        self._circuits = circuits or Circuits()
         self._recorder = recorder or Recorder()
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
@@ -82,6 +85,19 @@ class AwsApi:
         self._clients.clear()
 
     async def _send(self, resource: Resource, request: Request, writes: bool, seconds: float) -> Mapping[str, Any]:
+        where = resource.provider.endpoint_url or resource.provider.region or "default"
+        try:
+            return await self._circuits.ask(
+                "provider",
+                f"{request.service} {where}",
+                lambda: self._called(resource, request, writes, seconds),
+                _verdict,
+            )
+        except NotAsked as error:
+            said = f"{rendered(resource, request)}: {error}"
+            raise ProviderError(said, temporary=True, sent=False) from error
+
+    async def _called(self, resource: Resource, request: Request, writes: bool, seconds: float) -> Mapping[str, Any]:
         access, asked = resource.provider, rendered(resource, request)
         await self._recorder.sent(f"{request.service} {access.endpoint_url or access.region or 'default'}", asked)
 
@@ -101,7 +117,8 @@ class AwsApi:
             answer = await self._pool.call(f"{access.region} {access.endpoint_url}", work, seconds)
         except PoolTimeout as error:
             # Whether a slow call reached AWS can't be known, so it may have.
-            raise ProviderError(f"{asked}: {error}", temporary=True, sent=writes and error.started) from error
+            sent, away = writes and error.started, error.started
+            raise ProviderError(f"{asked}: {error}", temporary=True, sent=sent, away=away) from error
         return cast(Mapping[str, Any], answer)
 
     def _client(self, service: str, region: str | None, endpoint: str | None, writes: bool) -> Any:
@@ -124,3 +141,11 @@ class AwsApi:
         )
         session = boto3.session.Session()
         return session.client(service, region_name=region, endpoint_url=endpoint, config=config)
+
+
+def _verdict(error: Exception) -> Verdict:
+    if not isinstance(error, ProviderError):
+        return "unknown"
+    if error.away:
+        return "failed"
+    return "unknown" if isinstance(error.__cause__, PoolTimeout) else "answered"

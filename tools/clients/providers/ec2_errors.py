@@ -33,6 +33,8 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
+_AWAY = frozenset({"Unavailable", "ServiceUnavailable", "InternalError", "InternalFailure", "RequestTimeout"})
+"""What the service says of itself; the rest of _LATER is of an instance, or of what it has room for."""
 _NOT_BEGUN = _THROTTLED | _LATER - {"InternalError", "InternalFailure", "RequestTimeout"}
 _NOT_CONNECTED = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError)
 _REMEDIES = {
@@ -53,16 +55,16 @@ def translated(asked: str, error: Exception) -> ProviderError:
     if isinstance(error, exceptions.ClientError):
         return _of_answer(asked, error)
     if isinstance(error, PoolTimeout):
-        return ProviderError(f"{asked}: {said}", temporary=True, sent=error.started)
+        return ProviderError(f"{asked}: {said}", temporary=True, sent=error.started, away=error.started)
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for this process, or give its machine a role"
         return ProviderError(f"{asked}: no AWS credentials ({said}): {remedy}", temporary=False)
     if isinstance(error, exceptions.SSLError):
         return ProviderError(f"{asked}: the endpoint's certificate is not trusted: {said}", temporary=False)
     if isinstance(error, _NOT_CONNECTED):
-        return ProviderError(f"{asked}: no connection: {said}", temporary=True)
+        return ProviderError(f"{asked}: no connection: {said}", temporary=True, away=True)
     if isinstance(error, exceptions.HTTPClientError):
-        return ProviderError(f"{asked}: no answer: {said}", temporary=True, sent=True)
+        return ProviderError(f"{asked}: no answer: {said}", temporary=True, sent=True, away=True)
     if isinstance(error, ResponseParserError):
         return ProviderError(
             f"{asked}: what answered is no endpoint of AWS: {said}: check endpoint_url", temporary=False, sent=True
@@ -80,9 +82,9 @@ def _of_answer(asked: str, error: exceptions.ClientError) -> ProviderError:
     temporary = code in _LATER or status >= 500
     remedy = f": {_REMEDIES[code]}" if code in _REMEDIES else ""
     sent = status >= 500 and code not in _NOT_BEGUN
-    return ProviderError(
-        f"{asked}: {_who(asked)} answered {code or f'HTTP {status}'}: {words}{remedy}", temporary=temporary, sent=sent
-    )
+    said = f"{asked}: {_who(asked)} answered {code or f'HTTP {status}'}: {words}{remedy}"
+    away = code in _AWAY or (status >= 500 and code not in _LATER)
+    return ProviderError(said, temporary=temporary, sent=sent, away=away)
 
 
 def _who(asked: str) -> str:

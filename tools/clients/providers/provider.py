@@ -17,19 +17,21 @@ StatusCheck = Literal["ok", "impaired", "initializing", "insufficient-data", "no
 
 class ProviderError(Exception):
     """The provider refused or did not answer. `temporary` where the same call may work later;
-    `sent` whether the provider may have begun it."""
+    `sent` whether the provider may have begun it; `away` where this says something of the provider, not of the call:
+    it was not reached, did not answer, or could not do its work."""
 
-    def __init__(self, message: str, *, temporary: bool, sent: bool = False) -> None:
+    def __init__(self, message: str, *, temporary: bool, sent: bool = False, away: bool = False) -> None:
         super().__init__(message)
         self.temporary = temporary
         self.sent = sent
+        self.away = away
 
 
 class Throttled(ProviderError):
     """Too many calls: turned away before anything was begun."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, temporary=True)
+        super().__init__(message, temporary=True, away=True)
 
 
 @dataclass(frozen=True)
