@@ -13,6 +13,7 @@ from agents.reasoning.ledger import Status
 from graph.records import OutcomeStatus
 from server.store import tallies
 from server.store.counting import OPEN
+from server.store.workers import ROLES
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ class Stored(Collector):
             phases.add_metric([phase], number)
         yield phases
         yield from _of_notices(self._counts["notifications"])
+        alive = GaugeMetricFamily("selfheal_workers", "Processes that are alive, by role.", labels=["role"])
+        for role in ROLES:
+            alive.add_metric([role], self._counts["workers"].get(role, 0))
+        yield alive
         for name, text, value in (
             ("approvals_waiting", "Plans that wait for a human.", self._counts["approvals_waiting"]),
             (

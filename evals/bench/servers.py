@@ -61,7 +61,9 @@ class Server:
         self.config.write_text(json.dumps(content) if len(resources) > 50 else yaml.safe_dump(content, sort_keys=False))
         self.processes = ProcessGroup(self.folder / "processes", patience=25)
 
-    def start(self, ready: bool = True, seconds: float = 60.0, name: str = "serve", *arguments: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, ready: bool = True, seconds: float = 60.0, name: str = "serve", *arguments: str
+    ) -> subprocess.Popen[bytes]:
         """Start it; with `ready`, return once it is ready to heal."""
         command = [sys.executable, "-m", self.program, *(arguments or ("serve",)), "--config", str(self.config)]
         paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

@@ -11,6 +11,7 @@ from server.store import deliveries, tallies
 from server.store.base import StoreBase
 from server.store.rows import stamp
 from server.store.schema import approvals, incidents
+from server.store.workers import alive_by_role
 
 CLOSED_SECONDS = 60.0
 OPEN = ("queued", "running", "waiting", "waiting_approval", "escalated", "declined", "taken_over")
@@ -57,6 +58,7 @@ def counts(connection: Connection, now: float) -> dict[str, Any]:
         "oldest_approval_seconds": _age(asked[1], now),
         "oldest_queued_seconds": _age(oldest, now),
         "notifications": deliveries.waiting(connection, now),
+        "workers": alive_by_role(connection, now),
         "totals": tallies.read(connection),
     }
 

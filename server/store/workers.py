@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from server.store.engine import Database
 from server.store.rows import iso, stamp, upsert
 from server.store.worker_tables import duties, workers
 
+ROLES = ("serve", "web", "worker")
+"""`serve` does both; `web` and `worker` one each."""
 DEAD_AFTER_SECONDS = 10.0
 FORGOTTEN_AFTER_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One process. `role`: serve (web and worker), web, worker."""
+    """One process. `role`: see ROLES; `heal` is one that heals a single alert in the foreground."""
 
     name: str
     role: str
@@ -88,6 +90,12 @@ class Workers:
         row = {"name": worker.name, **values, "started_at": started or now, "seen_at": now}
         upsert(connection, workers, row, ("name",))
         connection.execute(delete(workers).where(workers.c.seen_at < now - FORGOTTEN_AFTER_SECONDS))
+
+
+def alive_by_role(connection: Connection, now: float) -> dict[str, int]:
+    """How many processes are alive, by role."""
+    alive = select(workers.c.role, func.count()).where(workers.c.seen_at > now - DEAD_AFTER_SECONDS)
+    return {role: number for role, number in connection.execute(alive.group_by(workers.c.role)).all()}
 
 
 def _take(connection: Connection, duty: str, name: str, now: float, seconds: float) -> bool:

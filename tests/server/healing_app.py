@@ -47,20 +47,6 @@ class RecordingActions(FakeActions):
 
 
 @dataclass
-class AtOnce:
-    """A queue that has room for everything."""
-
-    runner: Runner
-    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-
-    async def submit(self, incident_id: str, leg: int, resource_key: str) -> bool:
-        task = asyncio.create_task(self.runner.run_leg(incident_id, leg))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        return True
-
-
-@dataclass
 class HealingApp:
     """`client` asks as an operator; `shown` is whether Prometheus shows an alert's condition."""
 
@@ -119,11 +105,9 @@ async def healing_app(folder: Path, resources: list[dict[str, Any]], **settings:
     async def load(_services: Services) -> AsyncIterator[Runtime]:
         agent = Agent(_deps(store, actions), InMemorySaver())
         runner = Runner(store, {KIND.name: agent}, condition, "test", QUICK)
-        queue = AtOnce(runner)
-        runner.start(queue)
+        runner.start()
         yield Runtime(actions, lambda: None)
-        await runner.stop()
-        await asyncio.gather(*queue.tasks, return_exceptions=True)
+        await runner.stop(5)
 
     async with running(services, load) as client:
         app = HealingApp(services, client, actions)

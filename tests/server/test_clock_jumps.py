@@ -260,16 +260,9 @@ async def test_a_leg_that_runs_is_not_run_twice_because_the_clock_was_set_forwar
         f"sqlite:///{tmp_path / 'selfheal.db'}", now=lambda: datetime.now(UTC) + timedelta(seconds=offset[0])
     )
     clock = ClockWatch(lambda: time.time() + offset[0])
-    runner = Runner(store, {"Instance": agent}, Clocked._unknown, "w", QUICK, clock)  # type: ignore[arg-type]
-    tasks: list[asyncio.Task[Any]] = []
-
-    class Queue:
-        async def submit(self, incident_id: str, leg: int, _resource_key: str) -> bool:
-            tasks.append(asyncio.create_task(runner.run_leg(incident_id, leg)))
-            return True
-
+    runner = Runner(store, {"Instance": agent}, Clocked._unknown, "w", QUICK, clock=clock)  # type: ignore[arg-type]
     [accepted] = await store.accept(AlertGroup(alerts=(alert(),)), placing)
-    runner.start(Queue())
+    runner.start()
     try:
         await until(lambda: len(agent.legs) == 1)
         for hours in (HOURS, 3 * HOURS):
@@ -285,8 +278,7 @@ async def test_a_leg_that_runs_is_not_run_twice_because_the_clock_was_set_forwar
         await until(closed)
         assert len(agent.legs) == 1
     finally:
-        await runner.stop()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await runner.stop(5)
         await store.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from server.queue import HealQueue
 from sqlalchemy import Connection, event
 
 from agents import known_kinds
@@ -104,10 +102,11 @@ async def test_a_heal_in_whose_middle_the_disk_is_full_goes_on_by_itself_and_act
             assert (supervisor.folder / "log").read_text().count("spawned: 'web'") == spawned + 1
             for incident_id in taken:
                 assert (await client.get(f"/api/incidents/{incident_id}")).status_code == 200
-    assert whole(disk) == dict.fromkeys(("selfheal-checkpoints.db", "selfheal-queue.db", "selfheal.db"), "ok")
+    assert whole(disk) == dict.fromkeys(("selfheal-checkpoints.db", "selfheal.db"), "ok")
 
 
-async def test_a_store_that_may_not_grow_takes_nothing_on_and_does_again_when_it_may(world: World) -> None:
+async def test_a_store_that_may_not_grow_takes_nothing_on_and_does_again_when_it_may(sqlite_world: World) -> None:
+    world = sqlite_world
     """The same without a mount: SQLite's own bound on a real file."""
     pages = [0]
 
@@ -136,34 +135,3 @@ async def test_a_store_that_may_not_grow_takes_nothing_on_and_does_again_when_it
 
 def _integrity(connection: Connection) -> str:
     return str(connection.exec_driver_sql("PRAGMA integrity_check").scalar())
-
-
-async def test_a_leg_behind_one_whose_end_the_queue_could_not_write_down_is_not_stranded(tmp_path: Path) -> None:
-    ran: list[tuple[str, int]] = []
-    gate = asyncio.Event()
-
-    async def run(incident_id: str, leg: int) -> None:
-        ran.append((incident_id, leg))
-        if incident_id == "busy":
-            await gate.wait()
-
-    queue = HealQueue(f"sqlite:///{tmp_path / 'queue.db'}", "me", run, worker_concurrency=1)
-    await queue.launch()
-    try:
-        await queue.submit("busy", 1, "Instance/busy")
-        for incident_id in ("lost", "behind"):
-            assert await queue.submit(incident_id, 1, "Instance/x")
-        with sqlite3.connect(tmp_path / "queue.db", timeout=5) as database:  # as a full disk leaves it
-            lost = (
-                "UPDATE workflow_status SET status = 'PENDING', started_at_epoch_ms = 1 WHERE workflow_uuid = 'lost:1'"
-            )
-            database.execute(lost)
-        database.close()
-        gate.set()
-        await until(lambda: not queue.running)
-        queue._queued.clear()  # half a minute later
-        assert not await queue.submit("behind", 1, "Instance/x"), "it wants another number"
-        assert await queue.submit("behind", 2, "Instance/x")
-        await until(lambda: ("behind", 2) in ran)
-    finally:
-        await queue.close(1)

@@ -99,7 +99,7 @@ async def test_names_and_units_are_as_prometheus_has_them_and_labels_are_of_few_
     families = {family.name: family for family in text_string_to_metric_families(await everything(tmp_path))}
     few = {
         "action", "decision", "direction", "event", "le", "model", "node", "outcome", "phase", "purpose", "reason",
-        "result", "status", "target", "version",
+        "result", "role", "status", "target", "target_kind", "version",
     }  # fmt: skip
     for name, family in families.items():
         assert name.startswith(("selfheal_", "process_")) and family.documentation, name
@@ -132,8 +132,11 @@ async def test_what_is_told_at_each_scrape_is_found_by_an_index(tmp_path: Path) 
                 lambda c, q=query: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {q}").all()
             )
         ]
-        assert len(queries) == 6 and plans
-        assert [plan for plan in plans if plan.startswith("SCAN") and "INDEX" not in plan] == ["SCAN tallies"]
+        assert len(queries) == 7 and plans
+        assert [plan for plan in plans if plan.startswith("SCAN") and "INDEX" not in plan] == [
+            "SCAN workers",
+            "SCAN tallies",
+        ]
 
 
 def _written(connection: Any, cursor: Any, statement: str, parameters: tuple[Any, ...], *_: Any) -> str:
