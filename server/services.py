@@ -61,9 +61,10 @@ class Services:
         return self._resources
 
     async def fleet(self) -> dict[str, Any]:
-        """What holds repairs back now: what the store knows, and the targets this very process does not ask."""
+        """What holds repairs back now: what the store knows, who works on it, and whom this very process does not ask."""
         circuits = self.runtime.circuits.open() if self.runtime is not None else []
-        return await self.store.fleet() | {"circuits": [item.told() for item in circuits]}
+        told = {"workers": await self.store.workers.alive(), "circuits": [item.told() for item in circuits]}
+        return await self.store.fleet() | told
 
     def place(self, alert: Alert) -> Placed:
         """Where an alert belongs, among the kinds and resources declared, and whether policy wants it announced."""

@@ -29,6 +29,8 @@ Database = Literal["sqlite", "postgresql"]
 
 FAULT = "service_stopped"
 SECONDS = 60.0
+ENDED_SECONDS = 180.0
+"""Who finds a side effect begun waits out its deadline before it judges: a minute for a restart."""
 ENDED = ("closed", "escalated", "declined")
 
 
@@ -153,7 +155,7 @@ class Ground:
         except (ServerUnreachable, ServerRefused):
             return []
 
-    def ended(self, seconds: float = SECONDS) -> dict[str, Any] | None:
+    def ended(self, seconds: float = ENDED_SECONDS) -> dict[str, Any] | None:
         """The incident once it has its outcome, or None where that does not come."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

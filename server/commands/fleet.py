@@ -133,6 +133,11 @@ def _lines(state: dict[str, Any]) -> Any:
         yield f"left alone: {item['resource']} until {item['until'][11:19]} UTC, as #{item['number']} was escalated"
     for item in state["demotions"]:
         yield f"demoted to asking: ({item['resource_kind']}, {item['issue_type']}): {item['why']}"
+    for item in state["circuits"]:
+        yield f"not asked: {item['kind']} {item['target']} failed {item['failures']} times in a row: {item['last']}"
+    for item in state["workers"]:
+        if not item["alive"]:
+            yield f"not heard of: {item['role']} {item['name']}, last seen {item['seen_at'][:19].replace('T', ' ')} UTC"
     for item in state["leases"]:
         yield f"leased: {item['target']} by #{item['number']} ({item['phase'].replace('_', ' ')})"
 
