@@ -46,16 +46,15 @@ async def test_a_resource_that_is_left_alone_is_shown_and_what_waits_for_it_can_
         second = await scenes.opened(services, alertname="Again")
         await scenes.ended(services, second, Resting(utc_now() + timedelta(minutes=9), "#1 was escalated", "cool_down"))
         assert "as <a" in await page(client, "/fleet")
-        assert any(line.startswith("left alone: Instance/inst-abc123") for line in _lines(await services.store.fleet()))
+        assert any(line.startswith("left alone: Instance/inst-abc123") for line in _lines(await services.fleet()))
         assert "Act now: retry" in await page(client, "/incidents/2")
         assert (await client.post("/incidents/2/retry", data={"comment": "now"})).status_code == 303
         assert [item.incident_id for item in await services.store.runnable()] == [second]
 
 
 def test_a_rate_that_is_reached_is_told_with_its_numbers() -> None:
-    state: dict[str, Any] = dict.fromkeys(
-        ("pauses", "freeze_windows", "rate_limited", "budgets", "cool_downs", "demotions", "leases"), ()
-    )
+    names = ("storms", "pauses", "freeze_windows", "rate_limited", "budgets", "cool_downs", "demotions", "leases")
+    state: dict[str, Any] = dict.fromkeys((*names, "circuits", "workers"), ())
     why = "soft_reboot on all resources: 6 in the last hour (at most 6)"
     state["rates_reached"] = [{"what": "action soft_reboot", "why": why, "until": "2026-01-01T03:40:00+00:00"}]
     assert list(_lines(state)) == [f"rate-limited: {why}; again from 03:40 UTC"]

@@ -101,7 +101,7 @@ def test_whole_answers_are_gone_when_their_time_is_over(server: LiveServer) -> N
         assert http.incident("1")["outcome"]["status"] == "mitigated"
 
 
-@pytest.mark.parametrize("token", [VIEWER, APPROVER])
+@pytest.mark.parametrize("token", [VIEWER, APPROVER], ids=["viewer", "approver"])
 def test_all_may_read_the_report_and_only_an_admin_clears_away(server: LiveServer, token: str) -> None:
     with ServerClient(f"http://127.0.0.1:{server.port}", token) as http:
         assert http.get("/api/retention")["closed"] == 1
