@@ -23,6 +23,9 @@ LOOK_SECONDS = 60.0
 FIRST_SECONDS = 20.0
 TURN_SECONDS = 180.0
 SELDOM_SECONDS = 3600.0
+JUMP_SECONDS = 3600.0
+"""More than this no clock is put right by: what it says of ages may be wrong."""
+DISTRUST_SECONDS = 24 * 3600.0
 FROM_THE_START_SECONDS = 24 * 3600.0
 AT_ONCE = 20
 THREADS_AT_ONCE = 200
@@ -52,6 +55,8 @@ class Keeper:
         """What ended before is compacted. Only to look at less: now and then all is looked at."""
         self._from_start_at = time.monotonic()
         self._seldom_at = float("-inf")
+        self._clock = (self._kept.time().timestamp(), time.monotonic())
+        self._distrusted_until = float("-inf")
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -66,7 +71,8 @@ class Keeper:
 
     async def asked(self, who: Who, seconds: float) -> dict[str, Any]:
         """What `once` does, all of it, because a human wants it now."""
-        self._seldom_at, self._compacted_to = float("-inf"), 0.0
+        self._seldom_at, self._compacted_to, self._distrusted_until = float("-inf"), 0.0, float("-inf")
+        self._clock = (self._kept.time().timestamp(), time.monotonic())
         done = await self.once(seconds)
         await self._kept.done(who, done, asked=True)
         return done
@@ -86,19 +92,33 @@ class Keeper:
         steps: list[Callable[[Cutoffs, Counter[str], float], Awaitable[None]]] = [
             self._let_go_of_threads,
             self._compact,
-            self._expire,
         ]
-        if time.monotonic() - self._seldom_at > SELDOM_SECONDS:
+        steady = self._steady()
+        if steady:
+            steps.append(self._expire)
+        seldom = steady and time.monotonic() - self._seldom_at > SELDOM_SECONDS
+        if seldom:
             steps += [self._delete, self._clear]
         for step in steps:
             if time.monotonic() < until:
                 await step(due, done, until)
         more = time.monotonic() >= until
-        if not more and len(steps) > 3:
+        if not more and seldom:
             self._seldom_at = time.monotonic()
         if any(done.values()):
             log.info("cleared away: %s", ", ".join(f"{number} {name}" for name, number in done.items() if number))
         return {**done, "more": more}
+
+    def _steady(self) -> bool:
+        """Whether the clock can be believed about ages of weeks. For a day after a jump nothing is let go of for good:
+        a clock that is a year ahead would take everything with it, and people see that it is wrong."""
+        now, mono = self._kept.time().timestamp(), time.monotonic()
+        jump = (now - self._clock[0]) - (mono - self._clock[1])
+        self._clock = (now, mono)
+        if abs(jump) > JUMP_SECONDS:
+            log.warning("the clock jumped by %.0f s: nothing that is kept expires for a day", jump)
+            self._distrusted_until = mono + DISTRUST_SECONDS
+        return mono >= self._distrusted_until
 
     def _cutoffs(self) -> Cutoffs:
         return cutoffs(self._terms, self._kept.time())

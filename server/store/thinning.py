@@ -42,7 +42,7 @@ def _thin_alerts(connection: Connection, incident_id: str) -> None:
     first = {row.id for row in named.values()}
     for row in _others(connection, alerts.c.id, rows, first, MOST_ALERTS):
         name = str(row.body["labels"].get("alertname", "unnamed"))
-        body = {"status": row.status, "labels": {"alertname": cut(name, 200)}, "fingerprint": row.fingerprint}
+        body = {"status": row.status, "labels": {"alertname": cut(name, 100)}, "fingerprint": row.fingerprint}
         connection.execute(update(alerts).where(alerts.c.id == row.id).values(body=body))
 
 

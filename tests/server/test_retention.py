@@ -22,7 +22,6 @@ from server.ladder import report
 from server.retention_settings import RetentionSettings
 from server.store import Store
 from server.store.compacting import settle
-from server.store.packing import packed, unpacked
 from server.store.retention_tables import compactions
 from server.store.schema import alerts, audit, model_texts
 from server.store.who import Who
@@ -294,6 +293,18 @@ async def test_checkpoints_go_soon_after_the_end_and_those_of_waiting_heals_stay
     assert await old.threads.after("", 10) == [waiting]
 
 
+async def test_after_the_clock_jumped_nothing_expires_until_somebody_asks(begin: Open) -> None:
+    old = await begin("two")
+    keeper = old.keeper(Terms(2, 30, 365))
+    await keeper.once(SOON)
+    old.later(1000)
+    done = await keeper.once(SOON)
+    assert (done["compacted"], done["evidence_expired"], done["incidents_deleted"]) == (2, 0, 0)
+    assert (await keeper.once(SOON))["evidence_expired"] == 0
+    done = await keeper.asked(Who("ann"), SOON)
+    assert (done["evidence_expired"], done["incidents_deleted"]) == (2, 1)
+
+
 async def test_two_keepers_at_once_do_it_once(begin: Open) -> None:
     old = await begin("one")
     incident_id = await old.id_of(1)
@@ -353,11 +364,6 @@ async def test_the_audit_log_is_added_to_and_never_less(begin: Open) -> None:
     await old.keeper(Terms(2, 30, 365)).asked(Who("ann"), SOON)
     assert (await old.rows(count))[0][0] > before
     assert (await old.store.audit())[0][0]["what"] == "retention_run"
-
-
-async def test_a_story_of_a_later_format_is_told_as_such() -> None:
-    with pytest.raises(ValueError, match="later release"):
-        unpacked(b"\x07" + packed({})[1:])
 
 
 @pytest.mark.parametrize(
