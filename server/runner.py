@@ -119,7 +119,7 @@ class Runner:
         return end
 
     async def _written(self, incident_id: str, leg: int, holder: str, end: LegEnd | Failed) -> bool:
-        """Write how the leg ended, as soon as the store takes it: else a full disk would strand it for a whole lease."""
+        """Write how the leg ended, as soon as the store takes it: else a full disk strands it for a whole lease."""
         give_up = time.monotonic() + self._times.lease
         while True:
             try:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from graph.errors import TemporaryError
 from graph.fakes import FakeChronicle, FakeDirectives
 from graph.ports import Entry
 from server.metrics import Metrics, NodeTimer
+from tests.server.test_runner import until
 from tests.server.web import asking, end_leg, finished, make_services, opened, running
+from tools.clients.circuit import FAILURES
 
 
 def samples(text: str) -> dict[str, float]:
@@ -53,3 +56,21 @@ async def test_nodes_are_timed_from_their_beginning_to_what_they_tell() -> None:
     assert seen["selfheal_node_seconds_count{diagnose}"] == 1
     assert seen["selfheal_node_seconds_count{escalate}"] == 1
     assert "selfheal_node_seconds_count{plan}" not in seen
+
+
+async def test_targets_that_are_not_asked_are_counted_by_kind_and_shown_with_the_fleet(tmp_path: Path) -> None:
+    services = make_services(tmp_path)
+    async with running(services) as client:
+        await until(lambda: services.runtime)
+        assert services.runtime is not None
+        for _ in range(FAILURES):
+            services.runtime.circuits.failed("prometheus", "http://p", TemporaryError("connection refused"))
+        seen = samples((await client.get("/metrics")).text)
+        assert (seen["selfheal_circuit_open{prometheus}"], seen["selfheal_circuit_open{ssh}"]) == (1, 0)
+        [shown] = (await client.get("/api/fleet")).json()["circuits"]
+        assert (shown["kind"], shown["target"], shown["last"]) == ("prometheus", "http://p", "connection refused")
+        page = (await client.get("/fleet")).text
+        assert "prometheus http://p" in page and "connection refused" in page
+        services.runtime.circuits.answered("prometheus", "http://p")
+        assert samples((await client.get("/metrics")).text)["selfheal_circuit_open{prometheus}"] == 0
+        assert "This process can ask whom it wants to" in (await client.get("/fleet")).text
