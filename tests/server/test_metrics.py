@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agents.agent import Agent
 from agents.legs import LegEnd, Resting
+from graph.errors import TemporaryError
 from graph.fakes import FakeActions, FakeChronicle, FakeClock, FakeDirectives, FakeHealth, FakeReasoner, FakeSource
 from graph.ports import Deps, Entry
 from graph.records import Alert, Policy
@@ -24,7 +25,9 @@ from server.settings import Settings
 from server.store import Store, StoreBusy
 from server.store.tallies import BUCKETS, NODE_SECONDS
 from tests.flow.story import KIND, NOT_YET, PASS, SPECS, crashed_web, policy
+from tests.server.test_runner import until
 from tests.server.web import RESOURCE, TOKENS, alert_body, asking, end_leg, finished, make_services, opened, running
+from tools.clients.circuit import FAILURES
 
 
 def samples(text: str) -> dict[str, float]:
@@ -280,3 +283,21 @@ async def test_ready_is_told_as_the_probe_has_it(tmp_path: Path) -> None:
         services.runtime = None
         seen = await scraped(client)
         assert seen["selfheal_ready{}"] == 0 and seen["selfheal_store_usable{}"] == 1
+
+
+async def test_targets_that_are_not_asked_are_counted_by_kind_and_shown_with_the_fleet(tmp_path: Path) -> None:
+    services = make_services(tmp_path)
+    async with running(services) as client:
+        await until(lambda: services.runtime)
+        assert services.runtime is not None
+        for _ in range(FAILURES):
+            services.runtime.circuits.failed("prometheus", "http://p", TemporaryError("connection refused"))
+        seen = await scraped(client)
+        assert (seen["selfheal_circuit_open{prometheus}"], seen["selfheal_circuit_open{ssh}"]) == (1, 0)
+        [shown] = (await client.get("/api/fleet")).json()["circuits"]
+        assert (shown["kind"], shown["target"], shown["last"]) == ("prometheus", "http://p", "connection refused")
+        page = (await client.get("/fleet")).text
+        assert "prometheus http://p" in page and "connection refused" in page
+        services.runtime.circuits.answered("prometheus", "http://p")
+        assert (await scraped(client))["selfheal_circuit_open{prometheus}"] == 0
+        assert "This process can ask whom it wants to" in (await client.get("/fleet")).text

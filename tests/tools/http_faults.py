@@ -66,11 +66,12 @@ def faulty_server(answer: Answer) -> Iterator[Faulty]:
 
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True
+        body = b""
 
         def do_GET(self) -> None:
             asked.append(self.path)
             length = int(self.headers.get("Content-Length") or 0)
-            self.rfile.read(length)
+            self.body = self.rfile.read(length)
             answer(self)
 
         do_POST = do_GET

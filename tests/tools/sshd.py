@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,21 @@ class Sshd:
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> None:
+        """Run it, on the same port and with the same keys as before."""
+        assert SSHD is not None
+        with (self.folder / "log").open("ab") as log:
+            command = [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        _await_banner(self)
+
+    def stop(self) -> None:
+        """As a host that goes down: whoever is connected is cut off."""
+        self.cut()
+        self.process.kill()
+        self.process.wait(timeout=10)
 
     def access(self, **changes: object) -> SshAccess:
         values: dict[str, object] = {
@@ -117,17 +131,12 @@ def running_sshd(folder: Path) -> Iterator[Sshd]:
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nPasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\nPermitRootLogin yes\nMaxStartups 200\nMaxSessions 20\n"
     )
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "config")], stdout=log, stderr=log)
-    server = Sshd(folder, port, process)
+    server = Sshd(folder, port)
     try:
-        _await_banner(server)
+        server.start()
         yield server
     finally:
-        server.cut()
-        process.kill()
-        process.wait(timeout=10)
-        log.close()
+        server.stop()
 
 
 def _await_banner(server: Sshd) -> None:

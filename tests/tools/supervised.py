@@ -36,6 +36,8 @@ autostart=false
 startretries=0
 """
 
+_STOPPED = "command=/bin/sleep 1000\nautostart=false\nautorestart=false\nstartsecs=0\n"
+
 
 @dataclass
 class Supervisor:
@@ -70,8 +72,11 @@ class Supervisor:
 
 
 @contextlib.contextmanager
-def running_supervisord() -> Iterator[Supervisor]:
-    """A running supervisord in a folder of its own, short enough for a socket's name. Skips where there is none."""
+def running_supervisord(*stopped: str) -> Iterator[Supervisor]:
+    """A running supervisord in a folder of its own, short enough for a socket's name. Skips where there is none.
+
+    `stopped`: more programs, which do not run until they are started."""
+    more = "".join(f"[program:{name}]\n{_STOPPED}" for name in stopped)
     daemon, ctl = shutil.which("supervisord", path=_PATH), shutil.which("supervisorctl", path=_PATH)
     if daemon is None or ctl is None:
         pytest.skip("no supervisord here: install the package `supervisor`")
@@ -81,7 +86,7 @@ def running_supervisord() -> Iterator[Supervisor]:
             f"[unix_http_server]\nfile={folder}/s\n[supervisord]\nnodaemon=true\nlogfile={folder}/log\n"
             f"pidfile={folder}/pid\nchildlogdir={folder}\n[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
-            f"[supervisorctl]\nserverurl=unix://{folder}/s\n{PROGRAMS}"
+            f"[supervisorctl]\nserverurl=unix://{folder}/s\n{PROGRAMS}{more}"
         )
         process = subprocess.Popen(
             [daemon, "-c", str(folder / "supervisord.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -16,6 +16,7 @@ from graph.records import Alert
 from tests.tools.http_faults import answering, closed_port, dripping, faulty_server, hanging
 from tests.tools.real_prometheus import running_prometheus
 from tools.clients.alert_rules import state_by_expression, state_by_rules
+from tools.clients.circuit import FAILURES
 from tools.clients.prometheus import PrometheusClient, selector
 
 
@@ -152,7 +153,7 @@ async def test_a_server_that_hangs_is_a_temporary_error() -> None:
     with faulty_server(hanging(released)) as server:
         error = await failure_of(server.url)
         released.set()
-    assert isinstance(error, TemporaryError)
+    assert isinstance(error, TemporaryError) and "did not answer within" in str(error)
 
 
 async def test_a_server_that_drips_is_a_temporary_error() -> None:
@@ -166,6 +167,18 @@ async def test_a_server_that_drips_is_a_temporary_error() -> None:
 async def test_a_refused_connection_is_a_temporary_error() -> None:
     error = await failure_of(f"http://127.0.0.1:{closed_port()}")
     assert isinstance(error, TemporaryError) and "can't be reached" in str(error)
+
+
+async def test_what_failed_again_and_again_is_not_asked_and_html_is_no_such_failure() -> None:
+    with faulty_server(answering(503, "no")) as sick, faulty_server(answering(200, "<html>")) as wrong:
+        for server, asked in ((sick, FAILURES), (wrong, FAILURES + 2)):
+            client = PrometheusClient(server.url)
+            for _ in range(FAILURES + 2):
+                with pytest.raises((TemporaryError, PermanentError)) as caught:
+                    await client.instant("up")
+            assert len(server.asked) == asked
+            assert ("not asked" in str(caught.value)) == (server is sick)
+            await client.close()
 
 
 async def test_redirects_are_told_and_not_followed() -> None:

@@ -14,6 +14,7 @@ from graph.ports import SentCommand, TemporaryError
 from graph.records import ProviderAccess, Resource
 from tests.tools.http_faults import Answer, answering, closed_port, dripping, faulty_server, hanging
 from tests.tools.moto_cloud import CREDENTIALS, REGION, machine, moto_server, run_instance
+from tools.clients.circuit import FAILURES
 from tools.clients.providers import PROVIDERS, UnknownProvider, make_provider, make_providers
 from tools.clients.providers.ec2 import Ec2Provider
 from tools.clients.providers.none import NoProvider
@@ -129,6 +130,24 @@ async def test_a_refused_write_is_sent_once_and_told_apart(
     assert (error.temporary, error.sent) == (temporary, sent)
     assert says in str(error) and "ec2.RebootInstances(InstanceIds=['i-0123456789abcdef0']" in str(error)
     assert asked == 1
+
+
+async def test_an_endpoint_that_throttles_again_and_again_is_left_alone_but_not_for_what_an_instance_can_not_do() -> (
+    None
+):
+    for code, left_alone in (("RequestLimitExceeded", True), ("InsufficientInstanceCapacity", False)):
+        provider = Ec2Provider(read_seconds=20.0, throttle_pauses=())
+        with faulty_server(answering(503, error_body(code, "no"), "text/xml")) as server:
+            for _ in range(FAILURES + 1):
+                with pytest.raises(ProviderError) as caught:
+                    await provider.soft_reboot(machine(server.url))
+            assert (caught.value.temporary, caught.value.sent, code in str(caught.value)) == (True, False, True)
+            assert ("not asked: provider ec2 http" in str(caught.value)) is left_alone
+            assert len(server.asked) == FAILURES + (0 if left_alone else 1)
+            with on_behalf_of("i-1", "action"), pytest.raises(ProviderError) as caught:
+                await provider.soft_reboot(machine(server.url))
+            assert "not asked" not in str(caught.value), "a step of a plan is always asked for"
+        await provider.close()
 
 
 async def test_a_write_turned_away_for_too_many_calls_is_sent_again_a_few_times_and_never_began() -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from graph.doing import on_behalf_of
 from graph.records import Resource, SshAccess
 from tests.tools.sshd import Sshd, free_port, make_key, running_sshd, silent_server
+from tools.clients.circuit import FAILURES
 from tools.clients.host import MAX_OUTPUT_BYTES, HostUnreachable
 from tools.clients.local import LocalHosts
 from tools.clients.pools import BoundedPool, PoolTimeout
@@ -100,6 +102,14 @@ async def test_a_missing_known_hosts_file_is_a_refusal_that_names_it(sshd: Sshd,
     error = await refused(hosts, sshd.resource(known_hosts="/nowhere/known_hosts"))
     assert error.how == "host_key"
     assert "/nowhere/known_hosts" in str(error)
+
+
+async def test_what_is_no_known_hosts_file_is_a_refusal_that_names_it(
+    sshd: Sshd, hosts: SshHosts, tmp_path: Path
+) -> None:
+    (tmp_path / "known_hosts").write_text("127.0.0.1 ssh-ed25519 no-key-at-all\n")
+    error = await refused(hosts, sshd.resource(known_hosts=str(tmp_path / "known_hosts")))
+    assert error.how == "host_key" and "is no known_hosts file" in str(error)
 
 
 async def test_only_the_key_that_was_given_is_tried(sshd: Sshd, hosts: SshHosts, tmp_path: Path) -> None:
@@ -221,6 +231,38 @@ async def test_a_host_over_its_cap_fails_within_its_own_deadline_and_was_not_sen
         await busy
     finally:
         await hosts.close()
+
+
+# -- the circuit of a host -------------------------------------------------------------------------------
+
+
+async def test_a_host_that_refused_again_and_again_is_not_asked_until_it_greets_again(tmp_path: Path) -> None:
+    hosts = SshHosts()
+    with running_sshd(tmp_path / "rebooting") as rebooting:
+        resource = rebooting.resource()
+        assert (await hosts.run(resource, "exit 7", 8)).exit_status == 7
+        rebooting.stop()
+        for _ in range(FAILURES):
+            assert (await refused(hosts, resource)).how in ("refused", "closed")
+        error = await refused(hosts, resource)
+        assert str(error).startswith(f"not asked: ssh 127.0.0.1:{rebooting.port} failed 5 times in a row, last: ")
+        assert (error.how, error.sent) == ("refused", False)
+        with on_behalf_of("i-1", "probe"):
+            assert "not asked" not in str(await refused(hosts, resource)), "who acts looks for himself"
+        assert not await hosts.answers(resource, 1.0)
+        rebooting.start()
+        assert "not asked" in str(await refused(hosts, resource))
+        assert await hosts.answers(resource, 8.0)
+        assert (await hosts.run(resource, "echo back", 8)).stdout == "back\n"
+    await hosts.close()
+
+
+async def test_commands_that_fail_or_take_too_long_are_no_failures_of_the_host(sshd: Sshd, hosts: SshHosts) -> None:
+    for _ in range(FAILURES):
+        assert not (await hosts.run(sshd.resource(), "false")).ok
+    slow = await asyncio.gather(*(refused(hosts, sshd.resource(), "sleep 9", 0.4) for _ in range(FAILURES)))
+    assert {error.how for error in slow} == {"timeout"}
+    assert (await hosts.run(sshd.resource(), "echo asked")).stdout == "asked\n"
 
 
 # -- the pool itself ---------------------------------------------------------------------------------

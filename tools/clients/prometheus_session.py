@@ -19,7 +19,8 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 CONNECTIONS = 8
 _CHUNK_BYTES = 64 * 1024
 
-NO_RETRIES = Retry(total=0, redirect=0, respect_retry_after_header=False)
+# `read=False`: else an answer that does not come would be told as a connection that can't be made.
+NO_RETRIES = Retry(total=0, redirect=0, read=False, respect_retry_after_header=False)
 
 
 class AnswerTooLarge(requests.RequestException):

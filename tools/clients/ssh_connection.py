@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import paramiko
+from paramiko.hostkeys import InvalidHostKey
 
 from graph.records import Resource, SshAccess
 from tools.clients.host import MAX_OUTPUT_BYTES, CommandResult, HostUnreachable, UnreachableHow
@@ -231,6 +232,9 @@ def _strict_client(where: str, access: SshAccess) -> paramiko.SSHClient:
         raise HostUnreachable(
             f"{where}: cannot read known_hosts file {known_hosts} ({error.strerror}): set ssh.known_hosts", "host_key"
         ) from error
+    except (InvalidHostKey, ValueError) as error:
+        said = f"{known_hosts} is no known_hosts file: set ssh.known_hosts, or mend it"
+        raise HostUnreachable(f"{where}: {said}", "host_key") from error
     return client
 
 
