@@ -37,7 +37,7 @@ def chaos(
             f"[{colour}]{result.verdict:>17}[/]  {result.database:<10} {result.how} {result.point} "
             f"({result.effects} effect(s), {result.seconds:.0f} s{taken})"
         )
-        if result.story and not result.good:
+        if result.story and result.verdict != "once":
             console.print(result.story, markup=False, style="dim")
 
     try:

@@ -81,7 +81,7 @@ def play(ground: Ground, database: Database, point: Point, how: How = "kill") ->
         if how == "stop":
             record = _wake_the_dead(ground, record)
         effects = ground.spawned() - before
-        story = "" if record else _logs(ground)
+        story = _told(record) if record else _logs(ground)
         taken = _takeover(record, struck_at)
         return Result(
             database, point, how, verdict_of(record, effects), effects, time.monotonic() - began, taken, story
@@ -168,6 +168,12 @@ def _takeover(record: Mapping[str, Any] | None, struck_at: float) -> float | Non
         if "another worker goes on" in entry["sentence"]:
             return datetime.fromisoformat(entry["at"]).timestamp() - struck_at
     return None
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    """What the record says happened."""
+    entries = [f"{entry['at'][11:19]} {entry['node']}: {entry['sentence']}" for entry in record["timeline"]]
+    return "\n".join([*entries, f"outcome: {record['outcome']['status']}: {record['outcome']['reason']}"])
 
 
 def _logs(ground: Ground) -> str:
