@@ -6,6 +6,7 @@ thread, as LangGraph itself has no lock on threads.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -118,10 +119,17 @@ async def postgres_checkpoints(url: str, fence: Fence = no_fence) -> AsyncIterat
         saver = FencedPostgresSaver(pool)
         saver.fence = fence
         async with pool.connection() as connection:
-            # Several processes may start at once, and the saver's own set-up does not expect it.
-            await connection.execute("SELECT pg_advisory_lock(hashtext('selfheal checkpoints'))")
+            # Several processes may start at once, and the saver's own set-up does not expect it. Not waited for in the
+            # database: its indexes are made concurrently, which waits for every statement that is under way.
+            while not await _locked(connection):
+                await asyncio.sleep(0.1)
             try:
                 await saver.setup()
             finally:
                 await connection.execute("SELECT pg_advisory_unlock(hashtext('selfheal checkpoints'))")
         yield Checkpoints(saver, PostgresPruner())
+
+
+async def _locked(connection: Any) -> bool:
+    cursor = await connection.execute("SELECT pg_try_advisory_lock(hashtext('selfheal checkpoints')) AS mine")
+    return bool((await cursor.fetchone())["mine"])

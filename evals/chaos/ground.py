@@ -88,7 +88,7 @@ class Ground:
         """Wait until the web server is ready, and the worker of this name too."""
         wait_until(self._not_ready, SECONDS, "the server is ready", every=0.05)
         if name:
-            wait_until(lambda: None if self._said(name, "ready to heal as") else "not yet", SECONDS, f"{name} is ready")
+            wait_until(lambda: self._not_healing(name), SECONDS, f"{name} is ready", every=0.05)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         self._running[name].send_signal(number)
@@ -118,6 +118,11 @@ class Ground:
 
     def _said(self, name: str, words: str) -> bool:
         return words in self._processes.log_tail(name, 1000)
+
+    def _not_healing(self, name: str) -> str | None:
+        if self.dead(name):
+            raise LabError(f"{name} ended at once:\n{self.log(name)}")
+        return None if self._said(name, "ready to heal as") else self.log(name, 3) or "it has said nothing"
 
     def _not_ready(self) -> str | None:
         try:
