@@ -89,7 +89,7 @@ def children(parent: int) -> list[tuple[int, str]]:
     """Pid and name of each child, from /proc: `ps` is not installed everywhere."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended while we looked
+        with contextlib.suppress(OSError, IndexError):  # it ended while we looked
             pid, _, rest = entry.read_text().partition(" (")
             name, _, fields = rest.rpartition(") ")
             if int(fields.split()[1]) == parent:

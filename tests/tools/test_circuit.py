@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,12 @@ import pytest
 
 from graph.doing import Purpose, on_behalf_of
 from graph.errors import PermanentError, TemporaryError
-from tools.clients.circuit import COOL_DOWNS, FAILURES, Circuits, NotAsked, Verdict
+from graph.records import Resource
+from graph.resources import Database, Engine
+from tests.tools.http_faults import answering, closed_port, faulty_server
+from tools.clients.alertmanager import AlertmanagerClient
+from tools.clients.circuit import COOL_DOWNS, FAILURES, LONGEST, Circuits, NotAsked, Verdict
+from tools.clients.databases import DatabaseUnreachable, make_databases
 
 AWAY = TemporaryError("connection refused")
 
@@ -23,7 +29,7 @@ class Target:
         self.circuits = Circuits(lambda: self.at, lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.at))
 
     async def ask(
-        self, answer: Exception | str | Callable[[], Awaitable[str]] = AWAY, purpose: Purpose = "verification"
+        self, answer: Exception | str | Callable[[], Awaitable[str]] = AWAY, purpose: Purpose | None = None
     ) -> str:
         async def call() -> str:
             self.asked += 1
@@ -31,7 +37,7 @@ class Target:
                 raise answer
             return answer if isinstance(answer, str) else await answer()
 
-        with on_behalf_of("i-1", purpose):
+        with on_behalf_of("i-1", purpose) if purpose else contextlib.nullcontext():
             return await self.circuits.ask("prometheus", "http://p", call, verdict)
 
     async def fails(self, times: int = FAILURES, error: Exception = AWAY) -> None:
@@ -40,7 +46,7 @@ class Target:
                 await self.ask(error, "action")
             assert caught.value is error
 
-    async def refused(self, purpose: Purpose = "verification") -> NotAsked:
+    async def refused(self, purpose: Purpose | None = None) -> NotAsked:
         before = self.asked
         with pytest.raises(NotAsked) as caught:
             await self.ask("well", purpose)
@@ -143,17 +149,19 @@ async def test_what_acts_always_asks(target: Target, purpose: Purpose) -> None:
     assert await target.ask("well") == "well"
 
 
-async def test_evidence_is_turned_away_only_while_the_last_look_is_as_good_as_a_new_one(target: Target) -> None:
+@pytest.mark.parametrize("purpose", ["evidence", "verification"])
+async def test_a_heal_is_turned_away_for_a_shorter_time_than_what_is_no_heal(target: Target, purpose: Purpose) -> None:
     await target.fails()
     for _ in range(3):
         target.at += 60
         with pytest.raises(TemporaryError):
             await target.ask()
-    target.at += COOL_DOWNS[0] - 0.1
-    await target.refused("evidence")
+    target.at += LONGEST[purpose] - 0.1
+    await target.refused(purpose)
     target.at += 0.1
-    await target.refused("verification")
-    assert await target.ask("well", "evidence") == "well"
+    await target.refused()
+    assert await target.ask("well", purpose) == "well"
+    assert LONGEST["evidence"] <= LONGEST["verification"] <= 10
 
 
 async def test_a_sign_of_life_lets_the_next_one_try_at_once(target: Target) -> None:
@@ -172,3 +180,35 @@ async def test_one_target_never_stands_for_another(target: Target) -> None:
     [shown] = target.circuits.open()
     assert (shown.kind, shown.target, shown.failures, shown.last) == ("prometheus", "http://p", 5, str(AWAY))
     assert target.circuits.counts() == {"ssh": 0, "prometheus": 1, "alertmanager": 0, "provider": 0, "database": 0}
+
+
+# -- at the sockets of each client that is tested nowhere else ---------------------------------------------------
+
+
+async def test_alertmanager_is_left_alone_after_it_failed_again_and_again() -> None:
+    with faulty_server(answering(503, "no")) as server:
+        client = AlertmanagerClient(server.url)
+        for _ in range(FAILURES + 2):
+            with pytest.raises(TemporaryError) as caught:
+                await client.silences()
+        await client.close()
+    assert len(server.asked) == FAILURES
+    assert str(caught.value).startswith(f"not asked: alertmanager {server.url} failed 5 times in a row, last: ")
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"])
+async def test_a_database_that_refuses_is_told_as_refusing_though_it_is_not_asked_any_more(engine: Engine) -> None:
+    database = Database(engine=engine, cluster="c", role="primary", port=closed_port(), user="selfheal")
+    resource = Resource(id="db-1", kind="Database", address="127.0.0.1", transport="none", database=database)
+    circuits = Circuits()
+    client = make_databases(circuits=circuits)[engine]
+    for _ in range(FAILURES):
+        with pytest.raises(DatabaseUnreachable) as caught:
+            await client.status(resource)
+        assert caught.value.how == "refused" and "not asked" not in str(caught.value)
+    with pytest.raises(DatabaseUnreachable, match="not asked: database 127") as caught:
+        await client.status(resource)
+    assert (caught.value.how, caught.value.sent) == ("refused", False)
+    with on_behalf_of("i-1", "precondition"), pytest.raises(DatabaseUnreachable) as caught:
+        await client.status(resource)
+    assert "not asked" not in str(caught.value), "nobody is taken for lost who was not asked just now"

@@ -1,11 +1,11 @@
 """Circuit breakers, one a target: what failed again and again is not asked by everybody, again and again.
 
-Of this process alone, and only about time: a stale entry costs a cool-down at most. Maintained libraries for asyncio
-were looked at; none lets who comes during the trial wait for it, nor knows who must not be turned away:
+Of this process alone, and only about time: a stale entry costs a cool-down at most. Who comes during the trial waits
+for its end, and not everybody may be turned away, which is why no library does:
 
 - What acts (a precondition, a baseline, an action, a probe) always asks: "not asked" must never be taken for "down".
-- Evidence is turned away only for as long as what was seen last is as good as a fresh look.
-- All else, such as the polling of a verification, waits for the end of a cool-down that grows.
+- Evidence is turned away only for as long as what was seen last is as good as a fresh look, a verification hardly
+  longer, as its time may be short: the cool-down grows for what is nobody's heal.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Literal, TypeVar
 
-from graph.doing import doing
+from graph.doing import Purpose, doing
 from graph.errors import TemporaryError
 from tools.redaction import condense
 
@@ -31,8 +32,8 @@ Verdict = Literal["failed", "answered", "unknown"]
 
 FAILURES = 5
 COOL_DOWNS = (5.0, 10.0, 20.0, 60.0)
-FRESH_SECONDS = COOL_DOWNS[0]
-"""For so long the last failure says as much as asking again would."""
+LONGEST: Mapping[Purpose, float] = {"evidence": 5.0, "verification": 10.0}
+"""Seconds after the last failure for which these may be turned away."""
 _ACTS = frozenset({"precondition", "baseline", "action", "probe"})
 _SHOWN_CHARS = 160
 
@@ -76,9 +77,8 @@ class _Circuit:
     def due_at(self) -> float:
         """When whoever asks now may ask."""
         what_for = doing()
-        if what_for is None or what_for.purpose == "verification":
-            return self.again_at
-        return min(self.again_at, self.failed_at + FRESH_SECONDS)
+        longest = LONGEST.get(what_for.purpose, inf) if what_for is not None else inf
+        return min(self.again_at, self.failed_at + longest)
 
 
 class Circuits:
@@ -176,7 +176,7 @@ class Circuits:
             circuit.trial = None
 
     def _refusal(self, kind: TargetKind, target: str, circuit: _Circuit) -> NotAsked:
-        again = self._wall(circuit.again_at)
+        again = self._wall(circuit.due_at())
         return NotAsked(
             f"not asked: {kind} {target} failed {circuit.failures} times in a row, last: {_words(circuit.last)}; "
             f"tried again at {again:%H:%M:%S}",
