@@ -8,7 +8,7 @@ from typing import Any
 from agents.instance import INSTANCE
 from agents.legs import Finished, Resting
 from graph.ports import Entry, Hold, JournalRequest, Started
-from graph.records import Alert, AlertGroup, Outcome, OutcomeStatus
+from graph.records import ActionResult, Alert, AlertGroup, Outcome, OutcomeStatus
 from graph.rules.budget import FleetLimits
 from graph.rules.classify import Placed, place
 from server.store import FleetRules, Store
@@ -75,7 +75,9 @@ class Fleet(World):
         return next(item for item in (await self.store.fleet())["budgets"] if item["group"] == group)
 
     async def retried(self, incident_id: str, number: int = 1) -> None:
-        """The node `retry` closes the attempt."""
+        """The attempt's step has ended, and the node `retry` closes the attempt."""
+        key = f"{incident_id}:{number}:0"
+        await self.store.finish(ActionResult(idempotency_key=key, action="restart_service", step=0, status="succeeded"))
         attempt = {"number": number, "suspected_cause": "x", "plan_fingerprint": "x", "actions": [], "acted": True}
         closed = [attempt | {"why_ended": "still down", "ended_at": self.at.isoformat()}]
         await self.store.tell(Entry(incident_id, "r", self.at, "retry", "self-heal", "ended", {"attempts": closed}))

@@ -235,8 +235,9 @@ async def heavy(folder: Path, at: datetime | None = None, url: str | None = None
         policies=(policy(auto_heal=False),),
         settings=HealSettings(soak_seconds=2, verify_timeout_seconds=20),
     )
-    async with sqlite_checkpoints(folder / "checkpoints.db") as (saver, pruner):
-        yield Heavy(folder, store, clock, Agent(deps, saver, pruner), health, Threads(saver), where)
+    async with sqlite_checkpoints(folder / "checkpoints.db") as kept:
+        agent = Agent(deps, kept.saver, kept.pruner)
+        yield Heavy(folder, store, clock, agent, health, Threads(kept.saver), where)
         await store.close()
 
 

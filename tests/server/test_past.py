@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, insert, text
@@ -173,10 +176,22 @@ async def test_a_leg_that_is_not_ours_any_more_changes_nothing_of_the_past(world
     assert found.outcome == "mitigated"
 
 
+OF_BEFORE = Path(__file__).with_name("recorded") / "database_of_0_1.sql"
+
+
 async def without_past(world: World) -> None:
-    """As releases left it before there were migrations, and before there was a past."""
-    for table in ("past_heals", "alembic_version", "workers", "duties"):
-        await world.store._db.write(lambda c, name=table: c.execute(text(f"DROP TABLE {name}")))
+    """The same incidents as a release from before there was a past would have left them, in its tables."""
+    await world.store.close()
+    file, now = world.folder / "selfheal.db", world.folder / "now.db"
+    file.rename(now)
+    with closing(sqlite3.connect(file, isolation_level=None)) as old:
+        old.executescript(OF_BEFORE.read_text())
+        old.execute("ATTACH ? AS now", (str(now),))
+        for table in ("alerts", "timeline", "journal", "incidents"):
+            old.execute(f"DELETE FROM main.{table}")
+        for table in ("incidents", "alerts", "timeline", "journal"):
+            old.execute(f"INSERT INTO main.{table} SELECT * FROM now.{table}")
+        old.execute("DROP TABLE past_heals")
 
 
 async def test_a_database_from_before_there_was_a_past_learns_from_what_it_holds(sqlite_world: World) -> None:
@@ -184,7 +199,6 @@ async def test_a_database_from_before_there_was_a_past_learns_from_what_it_holds
     await healed(world)
     await healed(world, "inst-2", "oom_killed")
     await without_past(world)
-    await world.store.close()
     world.store = world.open()
     found = await world.store.past(asking(), ["oom_killed"])
     assert [(item.number, item.suspected_cause) for item in found] == [(1, "process_crashed"), (2, "oom_killed")]
@@ -196,9 +210,8 @@ async def test_a_record_that_cannot_be_read_any_more_does_not_keep_the_database_
     await healed(world)
     await healed(world, cause="oom_killed")
     await without_past(world)
-    spoil = text('UPDATE incidents SET outcome = \'{"status": "unheard of"}\' WHERE number = 1')
-    await world.store._db.write(lambda c: c.execute(spoil))
-    await world.store.close()
+    with closing(sqlite3.connect(world.folder / "selfheal.db", isolation_level=None)) as old:
+        old.execute('UPDATE incidents SET outcome = \'{"status": "unheard of"}\' WHERE number = 1')
     world.store = world.open()
     assert [item.number for item in await world.store.past(asking(), ())] == [2]
 

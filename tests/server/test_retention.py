@@ -177,14 +177,7 @@ async def test_numbers_that_are_scraped_do_not_go_back(begin: Open) -> None:
     for days in (3, 60, 400):
         old.later(days)
         await old.keeper(Terms(2, 30, 365)).once(SOON)
-        now = await old.store.counts()
-        for name in ("outcomes", "actions"):
-            assert now[name] == before[name]
-        for name, amount in (("model_calls", "calls"), ("model_calls", "cost_usd"), ("notifications", "notices")):
-            assert sum(row[amount] for row in now[name]) == pytest.approx(sum(row[amount] for row in before[name]))
-        assert len({(row["model"], row["purpose"], row["status"]) for row in now["model_calls"]}) == len(
-            now["model_calls"]
-        )
+        assert (await old.store.counts())["totals"] == before["totals"]
 
 
 # -- what is still learnt ----------------------------------------------------------------------------------
