@@ -22,14 +22,14 @@ from agents.agent import Pruner
 
 _OLDER = "thread_id = ? AND checkpoint_id < (SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?)"
 
-Fence = Callable[[str], None]
-"""Given the holder of a heal; raises LeaseLost where that is no longer its holder."""
+Fence = Callable[[str, str], None]
+"""Given an incident and the holder of its heal; raises LeaseLost where that is no longer its holder."""
 
 POOL = 4
 CONNECT_SECONDS = 5.0
 
 
-def no_fence(holder: str) -> None:
+def no_fence(incident_id: str, holder: str) -> None:
     """For who is alone."""
 
 
@@ -53,15 +53,19 @@ class _Fenced:
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        self.fence(config["configurable"].get("holder", ""))
+        self.fence(*_whose(config))
         put: RunnableConfig = await super().aput(config, checkpoint, metadata, new_versions)  # type: ignore[misc]
         return put
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        self.fence(config["configurable"].get("holder", ""))
+        self.fence(*_whose(config))
         await super().aput_writes(config, writes, task_id, task_path)  # type: ignore[misc]
+
+
+def _whose(config: RunnableConfig) -> tuple[str, str]:
+    return config["configurable"]["thread_id"], config["configurable"].get("holder", "")
 
 
 class SqlitePruner:

@@ -12,21 +12,22 @@ from graph.journal import LeaseLost
 
 
 class HeldLeases:
-    """The leases of this process, by holder."""
+    """The leases of this process, by incident and holder: a holder's name is that of a worker and of a leg's number, so
+    heals beside each other share it."""
 
     def __init__(self) -> None:
-        self._until: dict[str, float] = {}
+        self._until: dict[tuple[str, str], float] = {}
 
-    def keep(self, holder: str, seconds: float, asked_at: float) -> None:
+    def keep(self, incident_id: str, holder: str, seconds: float, asked_at: float) -> None:
         """It was given at `asked_at` (see `elapsed`) or later, for so long."""
-        self._until[holder] = asked_at + seconds
+        self._until[incident_id, holder] = asked_at + seconds
 
-    def drop(self, holder: str) -> None:
-        self._until.pop(holder, None)
+    def drop(self, incident_id: str, holder: str) -> None:
+        self._until.pop((incident_id, holder), None)
 
-    def check(self, holder: str) -> None:
+    def check(self, incident_id: str, holder: str) -> None:
         """Raises LeaseLost where the lease is not known to be ours now."""
-        if self._until.get(holder, 0.0) <= elapsed():
+        if self._until.get((incident_id, holder), 0.0) <= elapsed():
             raise LeaseLost(f"the lease of {holder} was not renewed in time: another worker may have taken over")
 
 

@@ -123,7 +123,7 @@ class Runner:
     async def _run(self, begun: Leg, asked_at: float) -> LegEnd | Failed:
         """To its end, under a lease that is renewed."""
         incident_id = begun.incident.id
-        self._leases.keep(begun.holder, self._times.lease, asked_at)
+        self._leases.keep(incident_id, begun.holder, self._times.lease, asked_at)
         self._held[incident_id] = begun.holder
         heartbeat = asyncio.create_task(self._keep(incident_id, begun.holder))
         try:
@@ -133,7 +133,7 @@ class Runner:
             end = Failed(f"{type(error).__name__}: {error}")
         finally:
             heartbeat.cancel()
-            self._leases.drop(begun.holder)
+            self._leases.drop(incident_id, begun.holder)
             if self._held.get(incident_id) == begun.holder:
                 del self._held[incident_id]
         if not await self._store.end_leg(incident_id, begun.number, begun.holder, end):
@@ -165,9 +165,9 @@ class Runner:
     async def _renewed(self, incident_id: str, holder: str) -> bool:
         asked_at = elapsed()
         if not await self._store.renew(incident_id, holder, self._times.lease):
-            self._leases.drop(holder)
+            self._leases.drop(incident_id, holder)
             return False
-        self._leases.keep(holder, self._times.lease, asked_at)
+        self._leases.keep(incident_id, holder, self._times.lease, asked_at)
         return True
 
     async def _sweep(self) -> None:

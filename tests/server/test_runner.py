@@ -213,9 +213,19 @@ async def test_never_more_legs_at_a_time_than_there_is_room_and_all_of_them_in_t
 
 async def test_a_leg_whose_lease_is_lost_here_may_write_nothing_more(server: Server) -> None:
     leases = HeldLeases()
-    leases.keep("w:1", 8.0, elapsed())
-    leases.check("w:1")
-    leases.keep("w:1", 8.0, elapsed() - 9.0)
+    leases.keep("one", "w:1", 8.0, elapsed())
+    leases.check("one", "w:1")
+    leases.keep("one", "w:1", 8.0, elapsed() - 9.0)
     for holder in ("w:1", "never-held"):
         with pytest.raises(LeaseLost):
-            leases.check(holder)
+            leases.check("one", holder)
+
+
+def test_of_heals_beside_each_other_one_that_ends_leaves_the_others_their_leases() -> None:
+    leases = HeldLeases()
+    for incident_id in ("one", "other"):
+        leases.keep(incident_id, "w:1", 8.0, elapsed())
+    leases.drop("one", "w:1")
+    leases.check("other", "w:1")
+    with pytest.raises(LeaseLost):
+        leases.check("one", "w:1")
