@@ -125,7 +125,7 @@ async def postgres_checkpoints(url: str, fence: Fence = no_fence) -> AsyncIterat
         async with pool.connection() as connection:
             # Several processes may start at once, and the saver's own set-up does not expect it. Not waited for in the
             # database: its indexes are made concurrently, which waits for every statement that is under way.
-            while not await _locked(connection):
+            while not await _locked(connection):  # noqa: ASYNC110 - nobody here could set an event
                 await asyncio.sleep(0.1)
             try:
                 await saver.setup()

@@ -61,7 +61,7 @@ class Services:
         return self._resources
 
     async def fleet(self) -> dict[str, Any]:
-        """What holds repairs back now, as the store knows it; who works on it; and whom this very process does not ask."""
+        """What holds repairs back now; which processes are there; and whom this very process does not ask."""
         circuits = self.runtime.circuits.open() if self.runtime is not None else []
         told = {"workers": await self.store.workers.alive(), "circuits": [item.told() for item in circuits]}
         return await self.store.fleet() | told
