@@ -48,8 +48,8 @@ class Metrics:
     def silencing_failed(self) -> None:
         self._silencing.inc()
 
-    def alert(self, decision: str) -> None:
-        self._alerts.labels(decision).inc()
+    def alert(self, decision: str, times: int = 1) -> None:
+        self._alerts.labels(decision).inc(times)
 
     def node(self, name: str, seconds: float) -> None:
         self._nodes.labels(name).observe(seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,6 +50,14 @@ class RunnerTimes:
     renew: float = 5.0
     sweep: float = 0.5
     recheck: float = 2.0
+    patience: float = 20.0
+    """How long a leg lets storming alerts go first, at most."""
+
+
+IN_A_STORM = 4
+"""Legs that are looked for at once while alerts storm in."""
+MOST_LEGS = 100
+LOOK_SECONDS = 0.05
 
 
 class Runner:
@@ -70,6 +79,7 @@ class Runner:
         self._queue: QueueLike | None = None
         self._kicked = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._under_way = 0
 
     def start(self, queue: QueueLike) -> None:
         """Begin to look for runnable legs: at once when something was committed, and in any case now and then."""
@@ -92,6 +102,24 @@ class Runner:
 
     async def run_leg(self, incident_id: str, leg: int) -> LegEnd | Failed | None:
         """Run one leg to its end, under a lease that is renewed. None where it was not ours to run."""
+        await self._turn()
+        self._under_way += 1
+        try:
+            return await self._run_leg(incident_id, leg)
+        finally:
+            self._under_way -= 1
+
+    async def _turn(self) -> None:
+        """Accepting comes first: what is not on disk can be lost, a repair only comes later.
+
+        While alerts storm in, legs that have not begun wait, but for one at a time; none waits beyond its patience, as
+        a storm may last. In quiet times nothing waits.
+        """
+        until = time.monotonic() + self._times.patience
+        while self._under_way and self._store.storming and time.monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _run_leg(self, incident_id: str, leg: int) -> LegEnd | Failed | None:
         holder = f"{self._name}:{leg}"
         begun = await self._store.begin_leg(incident_id, leg, holder, self._times.lease)
         if begun is None:
@@ -129,10 +157,13 @@ class Runner:
     async def _sweep(self) -> None:
         while True:
             try:
+                storming = self._store.storming
                 await self._store.take_back()
-                for runnable in await self._store.runnable():
+                for runnable in await self._store.runnable(IN_A_STORM if storming else MOST_LEGS):
                     await self._submit(runnable)
                 pause = await self._until_next()
+                if storming:  # every commit would have us look anew
+                    await asyncio.sleep(self._times.sweep)
             except StoreError as error:
                 log.warning("the store could not be asked for runnable legs: %s", error)
                 pause = self._times.sweep

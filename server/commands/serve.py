@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,4 +93,7 @@ async def load_behind(services: Services) -> AsyncIterator[Runtime]:
 
     module = await asyncio.to_thread(import_module, "server.runtime")
     async with module.load_server(services) as runtime:
+        # What was loaded stays: looking through it for garbage, again and again, would stop every answer meanwhile.
+        await asyncio.to_thread(gc.collect)
+        gc.freeze()
         yield runtime

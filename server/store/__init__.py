@@ -34,6 +34,7 @@ from server.store.deciding import Conflict, NotFound
 from server.store.deliveries import Delivery, Telling
 from server.store.engine import Database, StoreBusy
 from server.store.fleet import FleetRules
+from server.store.gathering import Gathering
 from server.store.legs import Failed, Leg, Runnable
 from server.store.notices import Notice
 from server.store.outgoing import Outgoing
@@ -77,6 +78,7 @@ class Store(People, Outgoing):
         self, database: Database, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None
     ) -> None:
         super().__init__(database, now, rules or FleetRules())
+        self._gathering = Gathering(database, now)
         self.signing_in = SigningIn(database, now)
         self.plots = Plots(database, now)
         self.silences = Silences(database, now, self._changed)
@@ -92,12 +94,17 @@ class Store(People, Outgoing):
     # -- alerts -----------------------------------------------------------------------------------------
 
     async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
-        """Take on alerts, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing was taken on."""
-        now = self._now()
-        accepted = await self._db.write(lambda c: accepting.accept(c, group, place, now, max_queued))
+        """Take on alerts that were cleaned, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing
+        was taken on."""
+        accepted = await self._gathering.accept(accepting.Arrival(group, place, max_queued))
         for incident_id in {item.incident_id for item in accepted if item.incident_id}:
             self._changed(incident_id)
         return accepted
+
+    @property
+    def storming(self) -> bool:
+        """Whether alerts come in at such a rate that heals should let them go first."""
+        return self._gathering.pressure.high
 
     async def open_held(self, group: AlertGroup, place: Place, holder: str, lease_seconds: float) -> Leg:
         """Open an incident and take its first leg at once, for a heal that is driven by hand. Raises CannotOpen."""

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -110,14 +111,18 @@ class Database:
         settled: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with self._engine.begin() as connection:
+                alone = len(batch) == 1
                 for work, done in batch:
                     try:
-                        with connection.begin_nested():
+                        # Alone, it needs no savepoint to fail by itself.
+                        with nullcontext() if alone else connection.begin_nested():
                             settled.append((done, work(connection), None))
                     except OperationalError:
                         raise
                     except Exception as error:
                         settled.append((done, None, error))
+                        if alone:
+                            connection.rollback()
         except Exception as error:
             busy = StoreBusy(f"the database could not be written: {error}")
             settled = [(done, None, busy) for _, done in batch]

@@ -1,0 +1,90 @@
+"""Many rows in few statements: what is written for a whole commit of alerts goes to the database a statement a table.
+
+A row a statement costs more than the row, and in SQLite's driver every statement gives the interpreter away and waits
+for it again, which a busy event loop makes dear. Statements come in a few sizes, so that each is prepared once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import JSON, Connection, Row, Table
+
+SIZES = (256, 64, 16, 4, 1)
+"""Rows of one statement. The largest has to stay within SQLite's 32,766 values."""
+
+Rows = Sequence[tuple[Any, ...]]
+
+
+def insert_rows(
+    connection: Connection,
+    table: Table,
+    names: tuple[str, ...],
+    rows: Rows,
+    key: tuple[str, ...] = (),
+    replace: tuple[str, ...] = (),
+) -> None:
+    """Insert rows of these columns; where `key` is there already, replace the columns of `replace`. No two of the rows
+    may have the same key. JSON columns are given as JSON text."""
+    postgresql = connection.dialect.name == "postgresql"
+    for part in _parts(rows):
+        text = _insert(table, names, len(part), key, replace, postgresql)
+        connection.exec_driver_sql(text, tuple(value for row in part for value in row))
+
+
+def matching(
+    connection: Connection, query: str, types: tuple[str, ...], wanted: Rows
+) -> Iterator[Row[Any]]:
+    """The rows of a query over `wanted(c1, c2, …)`, a table of these values. The same row may come more than once."""
+    postgresql = connection.dialect.name == "postgresql"
+    for part in _parts(wanted):
+        yield from connection.exec_driver_sql(
+            _matching(query, types, len(part), postgresql), tuple(value for row in part for value in row)
+        )
+
+
+def next_numbers(connection: Connection, table: str, column: str, count: int) -> list[int]:
+    """Numbers for `count` new rows, for who must know them before the rows are written. Numbers may be left unused."""
+    if connection.dialect.name == "postgresql":
+        text = f"SELECT nextval(pg_get_serial_sequence('{table}', '{column}')) FROM generate_series(1, {int(count)})"
+        return [int(row[0]) for row in connection.exec_driver_sql(text)]
+    # Writers come one at a time, and SQLite itself would take the next above the highest.
+    highest = connection.exec_driver_sql(f"SELECT max({column}) FROM {table}").scalar() or 0
+    return list(range(highest + 1, highest + count + 1))
+
+
+def _parts(rows: Rows) -> Iterator[Rows]:
+    start = 0
+    for size in SIZES:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
+
+
+@cache
+def _insert(
+    table: Table, names: tuple[str, ...], count: int, key: tuple[str, ...], replace: tuple[str, ...], postgresql: bool
+) -> str:
+    marks = ", ".join(_mark(isinstance(table.c[name].type, JSON), postgresql) for name in names)
+    text = f"INSERT INTO {table.name} ({', '.join(f'{chr(34)}{name}{chr(34)}' for name in names)}) VALUES "
+    text += ", ".join([f"({marks})"] * count)
+    if key:
+        taken = ", ".join(f'"{name}" = excluded."{name}"' for name in replace)
+        text += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {taken}"
+    return text
+
+
+@cache
+def _matching(query: str, types: tuple[str, ...], count: int, postgresql: bool) -> str:
+    mark = "%s" if postgresql else "?"
+    one = ", ".join(f"CAST({mark} AS {name})" for name in types)
+    names = ", ".join(f"c{number}" for number in range(1, len(types) + 1))
+    return f"WITH wanted({names}) AS (VALUES {', '.join([f'({one})'] * count)}) {query}"
+
+
+def _mark(is_json: bool, postgresql: bool) -> str:
+    if not postgresql:
+        return "?"
+    return "CAST(%s AS JSON)" if is_json else "%s"

@@ -1,0 +1,157 @@
+"""What the store knows of the alerts of one commit: all of it is read in a few queries, before anything is decided."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, literal_column, select
+
+from graph.records import Alert, OutcomeStatus
+from graph.rules.classify import Placed
+from graph.rules.intake import KnownAlert, OpenIncident
+from server.store.bulk import matching
+from server.store.rows import stamp
+from server.store.schema import alerts, incidents
+from server.store.taking import TAKEN_OVER
+
+Key = tuple[str, str]
+"""Kind and id of a resource."""
+
+KEEPS_ITS_RESOURCE = ("escalated", "declined", TAKEN_OVER)
+AT_ONCE = 500
+
+# By literal: a parameter would not let the database use its partial index of open incidents.
+OPEN = incidents.c.phase != literal_column("'closed'")
+
+_SEEN = (
+    "SELECT a.incident_id, a.fingerprint, a.status, a.starts_at, a.count, a.news_at FROM wanted "
+    "JOIN alerts a ON a.incident_id = wanted.c1 AND a.fingerprint = wanted.c2"
+)
+_KNOWN = (
+    "SELECT a.fingerprint, a.starts_at, i.id, i.number, i.outcome FROM wanted "
+    "JOIN alerts a ON a.fingerprint = wanted.c1 AND a.starts_at = wanted.c2 JOIN incidents i ON i.id = a.incident_id"
+)
+
+
+@dataclass
+class SeenAlert:
+    """An alert of an incident, as far as the next one of the same fingerprint needs it."""
+
+    status: str
+    starts_at: float | None
+    count: int
+    news_at: float
+
+
+@dataclass
+class Holding:
+    """An open incident. Kept in step while the alerts of a commit are decided, so that each sees those before it."""
+
+    id: str
+    number: int
+    phase: str
+    issue_types: list[str]
+    outcome: OutcomeStatus | None = None
+    new: bool = False
+    seen: dict[str, SeenAlert] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Columns that are to be written."""
+
+    def __post_init__(self) -> None:
+        self.open = OpenIncident(self.id, self.number, self.statuses, self.outcome)
+
+    def remember(self, fingerprint: str, alert: SeenAlert) -> None:
+        """As of now."""
+        self.seen[fingerprint] = alert
+        self.statuses[fingerprint] = alert.status
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was there before."""
+
+    holdings: dict[Key, Holding]
+    firings: Mapping[tuple[str, float], KnownAlert]
+    """Ended incidents by a firing (fingerprint, startsAt) that they knew."""
+
+
+def known(connection: Connection, placed: Sequence[tuple[Alert, Placed]]) -> Known:
+    """Everything about these alerts."""
+    holdings = _holdings(connection, {key_of(place) for _, place in placed})
+    _read_seen(connection, holdings, placed)
+    unheld = {
+        (alert.fingerprint, stamp(alert.starts_at))
+        for alert, place in placed
+        if alert.firing and alert.starts_at is not None and key_of(place) not in holdings
+    }
+    return Known(holdings, _firings(connection, unheld))
+
+
+def key_of(placed: Placed) -> Key:
+    """What the alert is about."""
+    return placed.resource_kind, placed.resource_id
+
+
+def _holdings(connection: Connection, keys: Iterable[Key]) -> dict[Key, Holding]:
+    by_kind: dict[str, list[str]] = defaultdict(list)
+    for kind, resource_id in keys:
+        by_kind[kind].append(resource_id)
+    found: dict[Key, Holding] = {}
+    table = incidents.c
+    columns = (table.number, table.id, table.resource_id, table.phase, table.issue_types, table.outcome)
+    for kind, ids in by_kind.items():
+        for start in range(0, len(ids), AT_ONCE):
+            wanted = (table.resource_kind == kind, table.resource_id.in_(ids[start : start + AT_ONCE]), OPEN)
+            for number, incident_id, resource_id, phase, issue_types, ended in connection.execute(
+                select(*columns).where(*wanted)
+            ):
+                outcome = ended["status"] if ended and phase in KEEPS_ITS_RESOURCE else None
+                found[kind, resource_id] = Holding(incident_id, number, phase, list(issue_types), outcome)
+    return found
+
+
+def _read_seen(
+    connection: Connection, holdings: Mapping[Key, Holding], placed: Sequence[tuple[Alert, Placed]]
+) -> None:
+    """What the holdings know of these alerts; of all their alerts, where one has resolved."""
+    pairs: dict[tuple[str, str], None] = {}
+    whole: dict[str, None] = {}
+    by_id = {holding.id: holding for holding in holdings.values()}
+    for alert, place in placed:
+        if (holding := holdings.get(key_of(place))) is not None:
+            pairs[holding.id, alert.fingerprint] = None
+            if not alert.firing:
+                whole[holding.id] = None
+    for row in matching(connection, _SEEN, ("TEXT", "TEXT"), list(pairs)):
+        _see(by_id, row)
+    columns = (alerts.c.incident_id, alerts.c.fingerprint, alerts.c.status, alerts.c.starts_at, alerts.c.count)
+    for incident_id in whole:
+        for row in connection.execute(select(*columns, alerts.c.news_at).where(alerts.c.incident_id == incident_id)):
+            _see(by_id, row)
+
+
+def _see(by_id: Mapping[str, Holding], row: Any) -> None:
+    incident_id, fingerprint, status, starts_at, count, news_at = row
+    by_id[incident_id].remember(fingerprint, SeenAlert(status, starts_at, count, news_at))
+
+
+def _firings(connection: Connection, unheld: Iterable[tuple[str, float]]) -> dict[tuple[str, float], KnownAlert]:
+    """The latest incident that knew each of these, where that has ended."""
+    latest: dict[tuple[str, float], Any] = {}
+    for row in matching(connection, _KNOWN, ("TEXT", "DOUBLE PRECISION"), list(unheld)):
+        fingerprint, starts_at, _, number, _ = row
+        earlier = latest.get((fingerprint, starts_at))
+        if earlier is None or earlier[3] < number:
+            latest[fingerprint, starts_at] = row
+    decoded = ((firing, row, _json(row[4])) for firing, row in latest.items())
+    return {firing: KnownAlert(row[2], row[3], outcome["status"]) for firing, row, outcome in decoded if outcome}
+
+
+def _json(value: Any) -> Any:
+    """PostgreSQL's driver gives JSON as objects, SQLite as text: such queries do not pass by the column's type."""
+    return json.loads(value) if isinstance(value, str) else value
