@@ -6,11 +6,12 @@ alerts there are. It happens in one write transaction, so nobody else decides at
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from graph.records import Alert, AlertGroup, Outcome, Times
 from graph.rules.classify import Placed, cleaned
@@ -20,7 +21,7 @@ from server.store.intake_facts import Holding, Known, key_of, known
 from server.store.intake_writes import Writes
 from server.store.legs import Leg, begin
 from server.store.rows import iso, moment, new_id, stamp
-from server.store.schema import StoreError, incidents
+from server.store.schema import StoreError
 from server.store.taking import TAKEN_OVER
 
 Place = Callable[[Alert], Placed]
@@ -37,6 +38,7 @@ class CannotOpen(StoreError):
 
 
 UNLIMITED = 2**31
+_QUEUED = "SELECT count(*) FROM incidents WHERE phase = 'queued'"
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,7 @@ class _Taking:
     """One commit's alerts being decided, each in the light of those before it."""
 
     def __init__(self, connection: Connection, placed: Sequence[tuple[Alert, Placed]], now: datetime) -> None:
-        queued = select(func.count()).where(incidents.c.phase == "queued")
-        self.waiting: int = connection.execute(queued).scalar_one()
+        self.waiting = int(connection.exec_driver_sql(_QUEUED).scalar_one())
         self.writes = Writes(now)
         self._connection = connection
         self._known: Known = known(connection, placed)
@@ -159,7 +160,7 @@ class _Taking:
             holding.changes["withdrawn"] = 0
             if placed.issue_type not in holding.issue_types:
                 holding.issue_types.append(placed.issue_type)
-                holding.changes["issue_types"] = holding.issue_types
+                holding.changes["issue_types"] = json.dumps(holding.issue_types)
         elif decided.decision == "resolved":
             writes.remember(holding, alert)
             key = f"resolved:{alert.fingerprint}:{iso(stamp(alert.ends_at)) if alert.ends_at else ''}"

@@ -6,14 +6,17 @@ for it again, which a busy event loop makes dear. Statements come in a few sizes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import JSON, Connection, Row, Table
 
-SIZES = (256, 64, 16, 4, 1)
-"""Rows of one statement. The largest has to stay within SQLite's 32,766 values."""
+SIZES = (256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+"""Rows of one statement: few enough to be kept prepared, near enough to each other that two or three make any number.
+The largest has to stay within SQLite's 32,766 values."""
 
 Rows = Sequence[tuple[Any, ...]]
 
@@ -31,18 +34,34 @@ def insert_rows(
     postgresql = connection.dialect.name == "postgresql"
     for part in _parts(rows):
         text = _insert(table, names, len(part), key, replace, postgresql)
-        connection.exec_driver_sql(text, tuple(value for row in part for value in row))
+        connection.exec_driver_sql(text, tuple(chain.from_iterable(part)))
 
 
 def matching(
     connection: Connection, query: str, types: tuple[str, ...], wanted: Rows
 ) -> Iterator[Row[Any]]:
-    """The rows of a query over `wanted(c1, c2, …)`, a table of these values. The same row may come more than once."""
+    """The rows of a query over `wanted(c1, c2, …)`, a table of these values.
+
+    JSON comes as the driver gives it: see `loaded`.
+    """
     postgresql = connection.dialect.name == "postgresql"
     for part in _parts(wanted):
         yield from connection.exec_driver_sql(
-            _matching(query, types, len(part), postgresql), tuple(value for row in part for value in row)
+            _matching(query, types, len(part), postgresql), tuple(chain.from_iterable(part))
         )
+
+
+def change_alike(connection: Connection, table: Table, column: str, keys: Sequence[Any], values: Mapping[str, Any]) -> None:
+    """Give the same values to all rows whose `column` is one of these. JSON columns are given as JSON text."""
+    postgresql = connection.dialect.name == "postgresql"
+    for part in _parts(keys):
+        text = _update(table, column, tuple(values), len(part), postgresql)
+        connection.exec_driver_sql(text, (*values.values(), *part))
+
+
+def loaded(value: Any) -> Any:
+    """JSON of a query that did not pass by its column's type: PostgreSQL's driver gives objects, SQLite's text."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def next_numbers(connection: Connection, table: str, column: str, count: int) -> list[int]:
@@ -55,7 +74,7 @@ def next_numbers(connection: Connection, table: str, column: str, count: int) ->
     return list(range(highest + 1, highest + count + 1))
 
 
-def _parts(rows: Rows) -> Iterator[Rows]:
+def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
     start = 0
     for size in SIZES:
         while len(rows) - start >= size:
@@ -74,6 +93,13 @@ def _insert(
         taken = ", ".join(f'"{name}" = excluded."{name}"' for name in replace)
         text += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {taken}"
     return text
+
+
+@cache
+def _update(table: Table, column: str, names: tuple[str, ...], count: int, postgresql: bool) -> str:
+    taken = ", ".join(f'"{name}" = {_mark(isinstance(table.c[name].type, JSON), postgresql)}' for name in names)
+    marks = ", ".join(["%s" if postgresql else "?"] * count)
+    return f'UPDATE {table.name} SET {taken} WHERE "{column}" IN ({marks})'
 
 
 @cache

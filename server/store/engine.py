@@ -25,6 +25,8 @@ Work = Callable[[Connection], Any]
 
 READERS = 2
 MOST_IN_ONE_COMMIT = 256
+STATEMENTS = 400
+"""Kept prepared: `server.store.bulk` has each of its statements in several sizes."""
 
 
 class StoreBusy(StoreError):
@@ -45,8 +47,9 @@ class Database:
     @classmethod
     def open(cls, url: str) -> Database:
         """Connect and create what is missing. Raises StoreError."""
-        engine = create_engine(url)
-        if engine.dialect.name == "sqlite":
+        sqlite = url.startswith("sqlite")
+        engine = create_engine(url, connect_args={"cached_statements": STATEMENTS} if sqlite else {})
+        if sqlite:
             _tune_sqlite(engine)
         try:
             with engine.begin() as connection:

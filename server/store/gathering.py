@@ -19,8 +19,8 @@ MOST_ALERTS = 1_000
 """In one transaction: others wait for it."""
 
 WINDOW_SECONDS = 0.25
-STORMING = 100 * WINDOW_SECONDS
-"""A hundred groups a second: far more than Alertmanager sends in quiet times."""
+STORMING = 40 * WINDOW_SECONDS
+"""Forty groups a second: far more than Alertmanager sends in quiet times."""
 
 
 class Pressure:

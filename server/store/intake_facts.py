@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, literal_column, select
+from sqlalchemy import Connection, select
 
 from graph.records import Alert, OutcomeStatus
 from graph.rules.classify import Placed
 from graph.rules.intake import KnownAlert, OpenIncident
-from server.store.bulk import matching
+from server.store.bulk import loaded, matching
 from server.store.rows import stamp
-from server.store.schema import alerts, incidents
+from server.store.schema import alerts
 from server.store.taking import TAKEN_OVER
 
 Key = tuple[str, str]
 """Kind and id of a resource."""
 
 KEEPS_ITS_RESOURCE = ("escalated", "declined", TAKEN_OVER)
-AT_ONCE = 500
 
 # By literal: a parameter would not let the database use its partial index of open incidents.
-OPEN = incidents.c.phase != literal_column("'closed'")
-
+_HOLDING = (
+    "SELECT i.number, i.id, i.resource_kind, i.resource_id, i.phase, i.issue_types, i.outcome FROM wanted "
+    "JOIN incidents i ON i.resource_kind = wanted.c1 AND i.resource_id = wanted.c2 AND i.phase != 'closed'"
+)
 _SEEN = (
     "SELECT a.incident_id, a.fingerprint, a.status, a.starts_at, a.count, a.news_at FROM wanted "
     "JOIN alerts a ON a.incident_id = wanted.c1 AND a.fingerprint = wanted.c2"
@@ -98,20 +97,12 @@ def key_of(placed: Placed) -> Key:
 
 
 def _holdings(connection: Connection, keys: Iterable[Key]) -> dict[Key, Holding]:
-    by_kind: dict[str, list[str]] = defaultdict(list)
-    for kind, resource_id in keys:
-        by_kind[kind].append(resource_id)
     found: dict[Key, Holding] = {}
-    table = incidents.c
-    columns = (table.number, table.id, table.resource_id, table.phase, table.issue_types, table.outcome)
-    for kind, ids in by_kind.items():
-        for start in range(0, len(ids), AT_ONCE):
-            wanted = (table.resource_kind == kind, table.resource_id.in_(ids[start : start + AT_ONCE]), OPEN)
-            for number, incident_id, resource_id, phase, issue_types, ended in connection.execute(
-                select(*columns).where(*wanted)
-            ):
-                outcome = ended["status"] if ended and phase in KEEPS_ITS_RESOURCE else None
-                found[kind, resource_id] = Holding(incident_id, number, phase, list(issue_types), outcome)
+    for row in matching(connection, _HOLDING, ("TEXT", "TEXT"), list(keys)):
+        number, incident_id, kind, resource_id, phase, issue_types, ended = row
+        outcome = loaded(ended) if phase in KEEPS_ITS_RESOURCE else None
+        status = outcome["status"] if outcome else None
+        found[kind, resource_id] = Holding(incident_id, number, phase, loaded(issue_types), status)
     return found
 
 
@@ -148,10 +139,5 @@ def _firings(connection: Connection, unheld: Iterable[tuple[str, float]]) -> dic
         earlier = latest.get((fingerprint, starts_at))
         if earlier is None or earlier[3] < number:
             latest[fingerprint, starts_at] = row
-    decoded = ((firing, row, _json(row[4])) for firing, row in latest.items())
+    decoded = ((firing, row, loaded(row[4])) for firing, row in latest.items())
     return {firing: KnownAlert(row[2], row[3], outcome["status"]) for firing, row, outcome in decoded if outcome}
-
-
-def _json(value: Any) -> Any:
-    """PostgreSQL's driver gives JSON as objects, SQLite as text: such queries do not pass by the column's type."""
-    return json.loads(value) if isinstance(value, str) else value

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, update
 
 from graph.records import Alert
-from server.store.bulk import insert_rows
+from server.store.bulk import change_alike, insert_rows
 from server.store.intake_facts import Holding, SeenAlert
 from server.store.notices import CALLS, NoticeKind, payload_of
 from server.store.rows import stamp
@@ -134,14 +134,11 @@ class Writes:
         for holding in self._changed.values():
             alike.setdefault(repr(holding.changes), (holding.changes, []))[1].append(holding.id)
         for changes, ids in alike.values():
-            for start in range(0, len(ids), 500):
-                connection.execute(update(incidents).where(incidents.c.id.in_(ids[start : start + 500])).values(changes))
+            change_alike(connection, incidents, "id", ids, changes)
         for incident_id in self._let_go:
             connection.execute(leases.delete().where(leases.c.incident_id == incident_id))
         for (incident_id, fingerprint), times in self._seen_again.items():
             key = (alerts.c.incident_id == incident_id, alerts.c.fingerprint == fingerprint)
             connection.execute(update(alerts).where(*key).values(count=alerts.c.count + times, last_at=self.at))
-        if again := sorted({incident_id for incident_id, _ in self._seen_again}):
-            for start in range(0, len(again), 500):
-                wanted = incidents.c.id.in_(again[start : start + 500])
-                connection.execute(update(incidents).where(wanted).values(recheck=1, updated_at=self.at))
+        again = sorted({incident_id for incident_id, _ in self._seen_again})
+        change_alike(connection, incidents, "id", again, {"recheck": 1, "updated_at": self.at})
