@@ -40,6 +40,11 @@ class Placed:
     """Whether people are told as soon as the incident is opened."""
 
     @cached_property
+    def key(self) -> tuple[str, str]:
+        """Kind and id of the resource."""
+        return self.resource_kind, self.resource_id
+
+    @cached_property
     def resource_json(self) -> str | None:
         """The resource as it is stored with the incident. Made once: a storm is about the same few places."""
         return self.resource.model_dump_json() if self.resource is not None else None

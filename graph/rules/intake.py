@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from graph.records import Alert, OutcomeStatus
 from graph.rules.classify import Placed
@@ -36,8 +36,7 @@ class KnownAlert:
     outcome: OutcomeStatus
 
 
-@dataclass(frozen=True)
-class Intake:
+class Intake(NamedTuple):
     """The decision, with its reason. `incident_id` is None for `opened` (it gets one) and where nothing is concerned.
 
     `closes`: all alerts of an incident that had ended are resolved, so it lets go of its resource.

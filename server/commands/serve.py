@@ -21,6 +21,8 @@ from server.settings import Settings, unknown_variables
 log = logging.getLogger("selfheal.serve")
 
 GRACEFUL_SECONDS = 5
+GARBAGE = (20_000, 20, 50)
+"""Of the collector, once all is loaded: a storm makes many objects that need no collector to go again."""
 
 
 def serve(
@@ -96,4 +98,5 @@ async def load_behind(services: Services) -> AsyncIterator[Runtime]:
         # What was loaded stays: looking through it for garbage, again and again, would stop every answer meanwhile.
         await asyncio.to_thread(gc.collect)
         gc.freeze()
+        gc.set_threshold(*GARBAGE)
         yield runtime

@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -17,7 +19,7 @@ from graph.records import Alert, AlertGroup, Outcome, Times
 from graph.rules.classify import Placed, cleaned
 from graph.rules.intake import Decision, Intake, intake
 from server.store.bulk import next_numbers
-from server.store.intake_facts import Holding, Known, key_of, known
+from server.store.intake_facts import Holding, Incoming, Known, incoming_of, known
 from server.store.intake_writes import Writes
 from server.store.legs import Leg, begin
 from server.store.rows import iso, moment, new_id, stamp
@@ -41,8 +43,7 @@ UNLIMITED = 2**31
 _QUEUED = "SELECT count(*) FROM incidents WHERE phase = 'queued'"
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What became of one alert."""
 
     incident_id: str | None
@@ -76,15 +77,15 @@ def accept_all(connection: Connection, arrivals: Sequence[Arrival], now: datetim
 
     The alerts must have been cleaned (`graph.rules.classify.cleaned`).
     """
-    placed = [[(alert, arrival.place(alert)) for alert in arrival.group.alerts] for arrival in arrivals]
-    taking = _Taking(connection, [pair for pairs in placed for pair in pairs], now)
+    incoming = [[incoming_of(alert, arrival.place) for alert in arrival.group.alerts] for arrival in arrivals]
+    taking = _Taking(connection, list(chain.from_iterable(incoming)), now)
     answers: list[Answer] = []
-    for arrival, pairs in zip(arrivals, placed, strict=True):
+    for arrival, ones in zip(arrivals, incoming, strict=True):
         if taking.waiting >= arrival.max_queued:
             said = f"{taking.waiting} incidents wait to be started (at most {arrival.max_queued})"
             answers.append(Overloaded(said))
         else:
-            answers.append([taking.take(alert, place) for alert, place in pairs])
+            answers.append(list(map(taking.take, ones)))
     taking.writes.write(connection)
     return answers
 
@@ -92,32 +93,32 @@ def accept_all(connection: Connection, arrivals: Sequence[Arrival], now: datetim
 class _Taking:
     """One commit's alerts being decided, each in the light of those before it."""
 
-    def __init__(self, connection: Connection, placed: Sequence[tuple[Alert, Placed]], now: datetime) -> None:
+    def __init__(self, connection: Connection, incoming: Sequence[Incoming], now: datetime) -> None:
         self.waiting = int(connection.exec_driver_sql(_QUEUED).scalar_one())
         self.writes = Writes(now)
         self._connection = connection
-        self._known: Known = known(connection, placed)
+        self._known: Known = known(connection, incoming)
         self._numbers: list[int] = []
-        self._to_open = len({key_of(place) for alert, place in placed if alert.firing} - self._known.holdings.keys())
+        self._to_open = len({one.placed.key for one in incoming if one.alert.firing} - self._known.holdings.keys())
 
-    def take(self, alert: Alert, placed: Placed) -> Accepted:
+    def take(self, one: Incoming) -> Accepted:
         """Decide about one alert, and note what follows."""
-        holding = self._known.holdings.get(key_of(placed))
-        before = None
-        if holding is None and alert.starts_at is not None and self._known.firings:
-            before = self._known.firings.get((alert.fingerprint, stamp(alert.starts_at)))
-        decided = intake(alert, placed, holding.open if holding is not None else None, before)
-        if decided.decision == "opened":
-            return self._open(alert, placed, decided)
+        alert, placed, starts_at = one
+        holding = self._known.holdings.get(placed.key)
         if holding is not None:
-            self._apply(alert, placed, decided, holding)
-        elif decided.recheck and decided.incident_id is not None:
+            decided = intake(alert, placed, holding.open)
+            self._apply(one, decided, holding)
+            return Accepted(decided.incident_id, holding.number, decided.decision, decided.reason)
+        before = None if starts_at is None else self._known.firings.get((alert.fingerprint, starts_at))
+        decided = intake(alert, placed, None, before)
+        if decided.decision == "opened":
+            return self._open(one, decided)
+        if decided.recheck and decided.incident_id is not None:
             self.writes.seen_again(decided.incident_id, alert.fingerprint)
-        number = holding.number if holding is not None else None
-        return Accepted(decided.incident_id, number, decided.decision, decided.reason)
+        return Accepted(decided.incident_id, None, decided.decision, decided.reason)
 
-    def _open(self, alert: Alert, placed: Placed, decided: Intake) -> Accepted:
-        writes = self.writes
+    def _open(self, one: Incoming, decided: Intake) -> Accepted:
+        (alert, placed, _), writes = one, self.writes
         outcome = None
         if decided.escalate:
             times = Times(fired=alert.starts_at, received=writes.now, closed=writes.now)
@@ -126,7 +127,7 @@ class _Taking:
         holding = Holding(
             new_id(), self._number(), phase, [placed.issue_type], outcome.status if outcome else None, new=True
         )
-        self._known.holdings[key_of(placed)] = holding
+        self._known.holdings[placed.key] = holding
         self.waiting += outcome is None
         columns = {
             "resource_kind": placed.resource_kind,
@@ -140,7 +141,7 @@ class _Taking:
             "attempts": "[]",
         }
         writes.opened(holding, columns)
-        writes.remember(holding, alert)
+        writes.remember(holding, one)
         received = f"received {alert.name}: {_summary(alert)}"
         writes.tell(holding.id, "received", received, author="alertmanager")
         resource = f"{placed.resource_kind}/{placed.resource_id}"
@@ -152,17 +153,17 @@ class _Taking:
             writes.notice_opened(holding, resource, "opened", received)
         return Accepted(holding.id, holding.number, "opened", decided.reason)
 
-    def _apply(self, alert: Alert, placed: Placed, decided: Intake, holding: Holding) -> None:
-        writes = self.writes
+    def _apply(self, one: Incoming, decided: Intake, holding: Holding) -> None:
+        (alert, placed, _), writes = one, self.writes
         if decided.decision == "joined":
-            if writes.remember(holding, alert):
+            if writes.remember(holding, one):
                 writes.tell(holding.id, f"joined:{alert.fingerprint}", decided.reason, author="alertmanager")
             holding.changes["withdrawn"] = 0
             if placed.issue_type not in holding.issue_types:
                 holding.issue_types.append(placed.issue_type)
                 holding.changes["issue_types"] = json.dumps(holding.issue_types)
         elif decided.decision == "resolved":
-            writes.remember(holding, alert)
+            writes.remember(holding, one)
             key = f"resolved:{alert.fingerprint}:{iso(stamp(alert.ends_at)) if alert.ends_at else ''}"
             writes.tell(holding.id, key, decided.reason, author="alertmanager")
         if decided.closes and holding.phase == TAKEN_OVER:
@@ -171,7 +172,7 @@ class _Taking:
         elif decided.closes:
             holding.phase = holding.changes["phase"] = "closed"
             writes.let_go(holding)
-            del self._known.holdings[key_of(placed)]
+            del self._known.holdings[placed.key]
         if decided.withdraws:
             holding.changes["withdrawn"] = 1
             if holding.phase in RESTING_PHASES:

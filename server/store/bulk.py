@@ -6,12 +6,12 @@ for it again, which a busy event loop makes dear. Statements come in a few sizes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
 
+import orjson
 from sqlalchemy import JSON, Connection, Row, Table
 
 SIZES = (256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
@@ -61,7 +61,7 @@ def change_alike(connection: Connection, table: Table, column: str, keys: Sequen
 
 def loaded(value: Any) -> Any:
     """JSON of a query that did not pass by its column's type: PostgreSQL's driver gives objects, SQLite's text."""
-    return json.loads(value) if isinstance(value, str) else value
+    return orjson.loads(value) if isinstance(value, str) else value
 
 
 def next_numbers(connection: Connection, table: str, column: str, count: int) -> list[int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -12,14 +14,12 @@ from graph.records import Alert, OutcomeStatus
 from graph.rules.classify import Placed
 from graph.rules.intake import KnownAlert, OpenIncident
 from server.store.bulk import loaded, matching
-from server.store.rows import stamp
 from server.store.schema import alerts
 from server.store.taking import TAKEN_OVER
 
 Key = tuple[str, str]
 """Kind and id of a resource."""
 
-KEEPS_ITS_RESOURCE = ("escalated", "declined", TAKEN_OVER)
 
 # By literal: a parameter would not let the database use its partial index of open incidents.
 _HOLDING = (
@@ -36,8 +36,20 @@ _KNOWN = (
 )
 
 
-@dataclass
-class SeenAlert:
+class Incoming(NamedTuple):
+    """An alert with its place. `starts_at` as a stamp."""
+
+    alert: Alert
+    placed: Placed
+    starts_at: float | None
+
+
+def incoming_of(alert: Alert, place: Callable[[Alert], Placed]) -> Incoming:
+    """The alert in its place."""
+    return Incoming(alert, place(alert), alert.starts_at.timestamp() if alert.starts_at is not None else None)
+
+
+class SeenAlert(NamedTuple):
     """An alert of an incident, as far as the next one of the same fingerprint needs it."""
 
     status: str
@@ -46,7 +58,7 @@ class SeenAlert:
     news_at: float
 
 
-@dataclass
+@dataclass(slots=True)
 class Holding:
     """An open incident. Kept in step while the alerts of a commit are decided, so that each sees those before it."""
 
@@ -60,6 +72,7 @@ class Holding:
     statuses: dict[str, str] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     """Columns that are to be written."""
+    open: OpenIncident = field(init=False)
 
     def __post_init__(self) -> None:
         self.open = OpenIncident(self.id, self.number, self.statuses, self.outcome)
@@ -79,44 +92,55 @@ class Known:
     """Ended incidents by a firing (fingerprint, startsAt) that they knew."""
 
 
-def known(connection: Connection, placed: Sequence[tuple[Alert, Placed]]) -> Known:
+def known(connection: Connection, incoming: Sequence[Incoming]) -> Known:
     """Everything about these alerts."""
-    holdings = _holdings(connection, {key_of(place) for _, place in placed})
-    _read_seen(connection, holdings, placed)
+    holdings = _holdings(connection, {one.placed.key for one in incoming})
+    _read_seen(connection, holdings, incoming)
     unheld = {
-        (alert.fingerprint, stamp(alert.starts_at))
-        for alert, place in placed
-        if alert.firing and alert.starts_at is not None and key_of(place) not in holdings
+        (alert.fingerprint, starts_at)
+        for alert, placed, starts_at in incoming
+        if starts_at is not None and alert.status == "firing" and placed.key not in holdings
     }
     return Known(holdings, _firings(connection, unheld))
-
-
-def key_of(placed: Placed) -> Key:
-    """What the alert is about."""
-    return placed.resource_kind, placed.resource_id
 
 
 def _holdings(connection: Connection, keys: Iterable[Key]) -> dict[Key, Holding]:
     found: dict[Key, Holding] = {}
     for row in matching(connection, _HOLDING, ("TEXT", "TEXT"), list(keys)):
         number, incident_id, kind, resource_id, phase, issue_types, ended = row
-        outcome = loaded(ended) if phase in KEEPS_ITS_RESOURCE else None
-        status = outcome["status"] if outcome else None
-        found[kind, resource_id] = Holding(incident_id, number, phase, loaded(issue_types), status)
+        holding = Holding(incident_id, number, phase, list(_issue_types(issue_types)), _kept(phase, ended))
+        found[kind, resource_id] = holding
     return found
 
 
-def _read_seen(
-    connection: Connection, holdings: Mapping[Key, Holding], placed: Sequence[tuple[Alert, Placed]]
-) -> None:
+def _kept(phase: str, ended: Any) -> OutcomeStatus | None:
+    """The outcome of an incident that keeps its resource though its heal has ended. Mostly its phase says it."""
+    if phase == "escalated" or phase == "declined":
+        return "escalated" if phase == "escalated" else "declined"
+    outcome = loaded(ended) if phase == TAKEN_OVER else None
+    status: OutcomeStatus | None = outcome["status"] if outcome else None
+    return status
+
+
+def _issue_types(value: Any) -> tuple[str, ...]:
+    return _parsed(value) if isinstance(value, str) else tuple(value)
+
+
+@lru_cache(maxsize=256)
+def _parsed(issue_types: str) -> tuple[str, ...]:
+    """There are few combinations."""
+    return tuple(json.loads(issue_types))
+
+
+def _read_seen(connection: Connection, holdings: Mapping[Key, Holding], incoming: Sequence[Incoming]) -> None:
     """What the holdings know of these alerts; of all their alerts, where one has resolved."""
     pairs: dict[tuple[str, str], None] = {}
     whole: dict[str, None] = {}
     by_id = {holding.id: holding for holding in holdings.values()}
-    for alert, place in placed:
-        if (holding := holdings.get(key_of(place))) is not None:
+    for alert, placed, _ in incoming:
+        if (holding := holdings.get(placed.key)) is not None:
             pairs[holding.id, alert.fingerprint] = None
-            if not alert.firing:
+            if alert.status != "firing":
                 whole[holding.id] = None
     for row in matching(connection, _SEEN, ("TEXT", "TEXT"), list(pairs)):
         _see(by_id, row)

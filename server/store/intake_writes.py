@@ -12,7 +12,7 @@ from sqlalchemy import Connection, update
 
 from graph.records import Alert
 from server.store.bulk import change_alike, insert_rows
-from server.store.intake_facts import Holding, SeenAlert
+from server.store.intake_facts import Holding, Incoming, SeenAlert
 from server.store.notices import CALLS, NoticeKind, payload_of
 from server.store.rows import stamp
 from server.store.schema import alerts, incidents, leases, timeline
@@ -52,9 +52,9 @@ class Writes:
         if not holding.new:
             self._changed[holding.id] = holding
 
-    def remember(self, holding: Holding, alert: Alert) -> bool:
+    def remember(self, holding: Holding, one: Incoming) -> bool:
         """Write the alert, or count it once more. True where it is new to the incident."""
-        starts_at = stamp(alert.starts_at) if alert.starts_at is not None else None
+        alert, _, starts_at = one
         seen = holding.seen.get(alert.fingerprint)
         if seen is None:
             now = SeenAlert(alert.status, starts_at, 1, self.at)
@@ -130,11 +130,11 @@ class Writes:
 
     def _write_changes(self, connection: Connection) -> None:
         """One statement for all incidents that change in the same way."""
-        alike: dict[str, tuple[dict[str, Any], list[str]]] = {}
+        alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
         for holding in self._changed.values():
-            alike.setdefault(repr(holding.changes), (holding.changes, []))[1].append(holding.id)
-        for changes, ids in alike.values():
-            change_alike(connection, incidents, "id", ids, changes)
+            alike[tuple(holding.changes.items())].append(holding.id)
+        for changes, ids in alike.items():
+            change_alike(connection, incidents, "id", ids, dict(changes))
         for incident_id in self._let_go:
             connection.execute(leases.delete().where(leases.c.incident_id == incident_id))
         for (incident_id, fingerprint), times in self._seen_again.items():
