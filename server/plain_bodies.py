@@ -76,9 +76,7 @@ def _schema() -> core_schema.CoreSchema:
 _MISSING = object()
 
 
-def _field(
-    schema: core_schema.CoreSchema, default: Any = _MISSING, alias: str | None = None
-) -> core_schema.ModelField:
+def _field(schema: core_schema.CoreSchema, default: Any = _MISSING, alias: str | None = None) -> core_schema.ModelField:
     if default is not _MISSING:
         given: dict[str, Any] = {"default_factory": dict} if default == {} else {"default": default}
         schema = core_schema.with_default_schema(schema, **given)

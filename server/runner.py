@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,8 +114,9 @@ class Runner:
         While alerts storm in, legs that have not begun wait, but for one at a time; none waits beyond its patience, as
         a storm may last. In quiet times nothing waits.
         """
-        until = time.monotonic() + self._times.patience
-        while self._under_way and self._store.storming and time.monotonic() < until:
+        for _ in range(int(self._times.patience / LOOK_SECONDS)):
+            if not (self._under_way and self._store.storming):
+                return
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _run_leg(self, incident_id: str, leg: int) -> LegEnd | Failed | None:

@@ -36,7 +36,9 @@ def list_groups() -> None:
 
 @app.command()
 def run(
-    only: Annotated[list[str] | None, typer.Option("--only", help="Only this group or figure; may be given again.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this group or figure; may be given again.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs: a look, not a measurement.")] = False,
     to: Annotated[Path, typer.Option("--out", help="Where the results go.")] = Path("bench.json"),
 ) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from statistics import median
 
-from evals.bench.bodies import fleet
 from evals.bench.bench import Bench
+from evals.bench.bodies import fleet
 from evals.bench.figures import Measured, middle, unmeasured
 from evals.bench.servers import Server, ceiling, serving
 from evals.bench.wrk import Load, load, missing
@@ -35,7 +35,9 @@ def measure(bench: Bench) -> dict[str, Measured]:
                 bare = load(folder, url, "none", f"r{number}", **told)  # type: ignore[arg-type]
                 ours = load(folder, server.url, server.token, f"r{number}", **told)  # type: ignore[arg-type]
                 found[connections, per_post].append((bare, ours))
-                bench.say(f"c{connections} x {per_post}: {ours.rate:.0f} of {bare.rate:.0f} posts/s, {ours.refused} refused")
+                bench.say(
+                    f"c{connections} x {per_post}: {ours.rate:.0f} of {bare.rate:.0f} posts/s, {ours.refused} refused"
+                )
     few = found[16, 1]
     over = middle([ours.p99_ms / bare.p99_ms for bare, ours in few], **_told(few))
     return {

@@ -1,4 +1,4 @@
-"""The goals, as data: what each figure is, how it is bounded, and in what unit. They are not moved to what is reached."""
+"""The goals, as data: what each figure is, how it is bounded, and what it says. They are not moved to what is reached."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class Goal:
 GOALS: tuple[Goal, ...] = (
     Goal("accept_ratio_c16", "at least", 0.60, "posts of 1 alert a second, 16 at once, as a share of the ceiling's"),
     Goal("accept_ratio_c64", "at least", 0.60, "the same, 64 at once"),
-    Goal("accept50_ratio_c16", "at least", 0.40, "posts of 50 alerts a second, 16 at once, as a share of the ceiling's"),
+    Goal(
+        "accept50_ratio_c16", "at least", 0.40, "posts of 50 alerts a second, 16 at once, as a share of the ceiling's"
+    ),
     Goal("accept_p99_over_ceiling_c16", "at most", 5, "p99 of posts of 1 alert, over the ceiling's"),
     Goal("storm_incidents", "exactly", 500, "incidents that 10,000 posts of 500 distinct alerts give"),
     Goal("storm_total", "exactly", 10_000, "alerts counted in these incidents"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -38,6 +37,7 @@ class Server:
         policies: Sequence[Mapping[str, Any]] = (),
         program: str = "server.cli",
         environment: Mapping[str, str] | None = None,
+        start: Sequence[str] = ("serve",),
         **settings: Any,
     ) -> None:
         self.folder = folder.resolve()
@@ -50,6 +50,8 @@ class Server:
         self.operator = self._token("operator.token")
         self.environment = dict(environment or {})
         self.program = program
+        self._start = tuple(start)
+        self.process: subprocess.Popen[bytes] | None = None
         self.pid = 0
         self.settings: dict[str, Any] = {
             "listen": {"host": "127.0.0.1", "port": self.port},
@@ -64,7 +66,7 @@ class Server:
 
     def start(self, ready: bool = True, seconds: float = 60.0) -> subprocess.Popen[bytes]:
         """Start it; with `ready`, return once it is ready to heal."""
-        process = self.run("serve", "serve")
+        self.process = process = self.run("serve", *self._start)
         self.pid = process.pid
         if ready:
             wait_until(self._missing, seconds, "selfheal serve is ready", every=0.05)
@@ -76,10 +78,11 @@ class Server:
         paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         return self.processes.start(name, command, env={**self.environment, "PYTHONPATH": paths}, cwd=self.folder)
 
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
+    def kill(self) -> None:
         """SIGKILL, in the middle of whatever it does."""
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        assert self.process is not None, "only a server that was started can be killed"
+        self.process.kill()
+        self.process.wait(10)
 
     def stop(self) -> None:
         """Politely, then with force."""

@@ -34,7 +34,9 @@ def stand_ins(folder: Path) -> Iterator[int]:
             return str(error)
 
     try:
-        processes.start("stand-ins", [sys.executable, "-m", "evals.bench.stand_ins", str(port)], env={"PYTHONPATH": paths})
+        processes.start(
+            "stand-ins", [sys.executable, "-m", "evals.bench.stand_ins", str(port)], env={"PYTHONPATH": paths}
+        )
         wait_until(missing, 20, "the stand-ins answer")
         yield port
     finally:

@@ -56,11 +56,16 @@ def _storm(bench: Bench, number: int) -> tuple[float, float, float, float, float
 def _burst(bench: Bench) -> tuple[float, dict[str, object]]:
     folder = bench.folder("burst")
     with serving(Server(folder, fleet(1_000))) as server:
-        posts = [[(f"b{post:03}x{n:03}", instance((post * IN_ONE + n) % 1_000)) for n in range(IN_ONE)] for post in range(BURSTS)]
+        posts = [
+            [(f"b{post:03}x{n:03}", instance((post * IN_ONE + n) % 1_000)) for n in range(IN_ONE)]
+            for post in range(BURSTS)
+        ]
         requests = [request(server.port, server.token, body([alert(*one) for one in post])) for post in posts]
         answers = post_all(server.port, requests, 16)
         kept = {row[0] for row in server.query("SELECT fingerprint FROM alerts")}
-    taken = [case for post, status in zip(posts, answers.statuses, strict=True) if 200 <= status < 300 for case, _ in post]
+    taken = [
+        case for post, status in zip(posts, answers.statuses, strict=True) if 200 <= status < 300 for case, _ in post
+    ]
     dropped = sum(fingerprint(case) not in kept for case in taken)
     bench.say(f"burst: {answers.counts} in {answers.seconds:.2f} s; {len(kept)} kept, {dropped} dropped")
     return dropped, {"answers": answers.counts, "kept": len(kept), "seconds": round(answers.seconds, 3)}

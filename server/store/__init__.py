@@ -15,9 +15,8 @@ from agents.legs import LegEnd
 from agents.reasoning.ledger import ModelCall, Spent
 from agents.reasoning.lore import PastIncident
 from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, SentCommand, Started
-from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
+from graph.records import ActionResult, Approval, Incident, Plan, Resource, Stop
 from server.store import (
-    accepting,
     commands,
     deciding,
     fleet,
@@ -29,12 +28,11 @@ from server.store import (
     takeover,
     taking,
 )
-from server.store.accepting import Accepted, Overloaded, Place
+from server.store.accepting import Accepted, Overloaded
 from server.store.deciding import Conflict, NotFound
 from server.store.deliveries import Delivery, Telling
 from server.store.engine import Database, StoreBusy
 from server.store.fleet import FleetRules
-from server.store.gathering import Gathering
 from server.store.legs import Failed, Leg, Runnable
 from server.store.notices import Notice
 from server.store.outgoing import Outgoing
@@ -45,6 +43,7 @@ from server.store.rows import change, incident_record, incident_row, stamp, tell
 from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
 from server.store.silences import Silences
+from server.store.taking_on import TakingOn
 from server.store.who import Who
 
 __all__ = [
@@ -71,14 +70,13 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store(People, Outgoing):
+class Store(TakingOn, People, Outgoing):
     """One database, opened by one process. All times are taken from `now`."""
 
     def __init__(
         self, database: Database, now: Callable[[], datetime] = _utc_now, rules: FleetRules | None = None
     ) -> None:
         super().__init__(database, now, rules or FleetRules())
-        self._gathering = Gathering(database, now)
         self.signing_in = SigningIn(database, now)
         self.plots = Plots(database, now)
         self.silences = Silences(database, now, self._changed)
@@ -90,28 +88,6 @@ class Store(People, Outgoing):
 
     async def close(self) -> None:
         await self._db.close()
-
-    # -- alerts -----------------------------------------------------------------------------------------
-
-    async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
-        """Take on alerts that were cleaned, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing
-        was taken on."""
-        accepted = await self._gathering.accept(accepting.Arrival(group, place, max_queued))
-        for incident_id in {item.incident_id for item in accepted if item.incident_id}:
-            self._changed(incident_id)
-        return accepted
-
-    @property
-    def storming(self) -> bool:
-        """Whether alerts come in at such a rate that heals should let them go first."""
-        return self._gathering.pressure.high
-
-    async def open_held(self, group: AlertGroup, place: Place, holder: str, lease_seconds: float) -> Leg:
-        """Open an incident and take its first leg at once, for a heal that is driven by hand. Raises CannotOpen."""
-        now = self._now()
-        leg = await self._db.write(lambda c: accepting.open_held(c, group, place, now, holder, lease_seconds))
-        self._changed(leg.incident.id)
-        return leg
 
     # -- reading ----------------------------------------------------------------------------------------
 

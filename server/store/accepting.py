@@ -167,7 +167,9 @@ class _Taking:
             key = f"resolved:{alert.fingerprint}:{iso(stamp(alert.ends_at)) if alert.ends_at else ''}"
             writes.tell(holding.id, key, decided.reason, author="alertmanager")
         if decided.closes and holding.phase == TAKEN_OVER:
-            sentence = "every alert has resolved; it stays with who took it over until they close it or their time is up"
+            sentence = (
+                "every alert has resolved; it stays with who took it over until they close it or their time is up"
+            )
             writes.tell(holding.id, f"all-resolved:{writes.at}", sentence)
         elif decided.closes:
             holding.phase = holding.changes["phase"] = "closed"

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, Connection, Row, Table
+from sqlalchemy import JSON, Connection, Table
 
 SIZES = (256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 """Rows of one statement: few enough to be kept prepared, near enough to each other that two or three make any number.
@@ -37,9 +37,7 @@ def insert_rows(
         connection.exec_driver_sql(text, tuple(chain.from_iterable(part)))
 
 
-def matching(
-    connection: Connection, query: str, types: tuple[str, ...], wanted: Rows
-) -> Iterator[Row[Any]]:
+def matching(connection: Connection, query: str, types: tuple[str, ...], wanted: Rows) -> Iterator[Any]:
     """The rows of a query over `wanted(c1, c2, …)`, a table of these values.
 
     JSON comes as the driver gives it: see `loaded`.
@@ -51,7 +49,9 @@ def matching(
         )
 
 
-def change_alike(connection: Connection, table: Table, column: str, keys: Sequence[Any], values: Mapping[str, Any]) -> None:
+def change_alike(
+    connection: Connection, table: Table, column: str, keys: Sequence[Any], values: Mapping[str, Any]
+) -> None:
     """Give the same values to all rows whose `column` is one of these. JSON columns are given as JSON text."""
     postgresql = connection.dialect.name == "postgresql"
     for part in _parts(keys):

@@ -72,7 +72,8 @@ class Gathering:
             self._writing = None
 
     def _next(self) -> list[tuple[Arrival, asyncio.Future[list[Accepted]]]]:
-        part, alerts = [], 0
+        part: list[tuple[Arrival, asyncio.Future[list[Accepted]]]] = []
+        alerts = 0
         while self._coming and (not part or alerts + len(self._coming[0][0].group.alerts) <= MOST_ALERTS):
             arrival, done = self._coming.popleft()
             if not done.done():  # else its request has given up

@@ -49,7 +49,8 @@ def incoming_of(alert: Alert, place: Callable[[Alert], Placed]) -> Incoming:
     return Incoming(alert, place(alert), alert.starts_at.timestamp() if alert.starts_at is not None else None)
 
 
-class SeenAlert(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SeenAlert:
     """An alert of an incident, as far as the next one of the same fingerprint needs it."""
 
     status: str
@@ -94,7 +95,7 @@ class Known:
 
 def known(connection: Connection, incoming: Sequence[Incoming]) -> Known:
     """Everything about these alerts."""
-    holdings = _holdings(connection, {one.placed.key for one in incoming})
+    holdings = open_incidents(connection, {one.placed.key for one in incoming})
     _read_seen(connection, holdings, incoming)
     unheld = {
         (alert.fingerprint, starts_at)
@@ -104,7 +105,8 @@ def known(connection: Connection, incoming: Sequence[Incoming]) -> Known:
     return Known(holdings, _firings(connection, unheld))
 
 
-def _holdings(connection: Connection, keys: Iterable[Key]) -> dict[Key, Holding]:
+def open_incidents(connection: Connection, keys: Iterable[Key]) -> dict[Key, Holding]:
+    """The incidents that hold these resources now."""
     found: dict[Key, Holding] = {}
     for row in matching(connection, _HOLDING, ("TEXT", "TEXT"), list(keys)):
         number, incident_id, kind, resource_id, phase, issue_types, ended = row

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, update
 
 from graph.records import Alert
+from graph.rules.notifying import CALLS
 from server.store.bulk import change_alike, insert_rows
 from server.store.intake_facts import Holding, Incoming, SeenAlert
-from server.store.notices import CALLS, NoticeKind, payload_of
+from server.store.notices import NoticeKind, payload_of
 from server.store.rows import stamp
 from server.store.schema import alerts, incidents, leases, timeline
 from server.store.telling_tables import calls, outbox
@@ -71,9 +72,7 @@ class Writes:
         """A firing that an ended incident knows came once more: it counts, and changes nothing else."""
         self._seen_again[incident_id, fingerprint] += 1
 
-    def tell(
-        self, incident_id: str, key: str, sentence: str, author: str = "self-heal", records: str = "{}"
-    ) -> None:
+    def tell(self, incident_id: str, key: str, sentence: str, author: str = "self-heal", records: str = "{}") -> None:
         """One sentence of the incident's timeline; the same key replaces it."""
         self._told[incident_id, key] = (incident_id, key, self.at, "server", author, sentence, records)
 
