@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -21,6 +22,9 @@ from server.settings import Settings, unknown_variables
 log = logging.getLogger("selfheal.serve")
 
 GRACEFUL_SECONDS = 5
+TURN_SECONDS = 0.0005
+"""After which a thread lets another one on. The store's writer needs the interpreter for moments only, at every
+statement; by default it would wait 5 ms each time for whatever the event loop is busy with."""
 GARBAGE = (20_000, 20, 50)
 """Of the collector, once all is loaded: a storm makes many objects that need no collector to go again."""
 
@@ -81,6 +85,7 @@ def run(settings: Settings) -> str | None:
     log.info(
         "the webhook's token is in %s, the operator's in %s", settings.webhook.token_file, settings.operator.token_file
     )
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         server.run()
     except SystemExit:  # uvicorn's way to say that the port could not be opened; it has logged why

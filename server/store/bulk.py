@@ -7,6 +7,7 @@ for it again, which a busy event loop makes dear. Statements come in a few sizes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -37,16 +38,30 @@ def insert_rows(
         connection.exec_driver_sql(text, tuple(chain.from_iterable(part)))
 
 
-def matching(connection: Connection, query: str, types: tuple[str, ...], wanted: Rows) -> Iterator[Any]:
-    """The rows of a query over `wanted(c1, c2, …)`, a table of these values.
+@dataclass(frozen=True)
+class Query:
+    """These columns of a source, which joins `wanted(c1, c2, …)`: a table of values of these types."""
 
-    JSON comes as the driver gives it: see `loaded`.
-    """
+    columns: tuple[str, ...]
+    source: str
+    types: tuple[str, ...]
+
+
+def matching(connection: Connection, query: Query, wanted: Rows) -> Iterator[Sequence[Any]]:
+    """The rows for these values. JSON comes as it may: see `loaded`; floats with 15 digits (see `microseconds`)."""
     postgresql = connection.dialect.name == "postgresql"
     for part in _parts(wanted):
-        yield from connection.exec_driver_sql(
-            _matching(query, types, len(part), postgresql), tuple(chain.from_iterable(part))
-        )
+        found = connection.exec_driver_sql(_matching(query, len(part), postgresql), tuple(chain.from_iterable(part)))
+        if postgresql:
+            yield from found.all()
+        else:
+            # All in one value: SQLite's driver would give the interpreter away and wait for it at every row.
+            yield from orjson.loads(found.scalar_one())
+
+
+def microseconds(column: str) -> str:
+    """A time as a whole number in SQL, which comes through exactly: divide it by a million."""
+    return f"CAST(round({column} * 1000000) AS BIGINT)"
 
 
 def change_alike(
@@ -103,11 +118,14 @@ def _update(table: Table, column: str, names: tuple[str, ...], count: int, postg
 
 
 @cache
-def _matching(query: str, types: tuple[str, ...], count: int, postgresql: bool) -> str:
+def _matching(query: Query, count: int, postgresql: bool) -> str:
     mark = "%s" if postgresql else "?"
-    one = ", ".join(f"CAST({mark} AS {name})" for name in types)
-    names = ", ".join(f"c{number}" for number in range(1, len(types) + 1))
-    return f"WITH wanted({names}) AS (VALUES {', '.join([f'({one})'] * count)}) {query}"
+    one = ", ".join(f"CAST({mark} AS {name})" for name in query.types)
+    names = ", ".join(f"c{number}" for number in range(1, len(query.types) + 1))
+    wanted = f"WITH wanted({names}) AS (VALUES {', '.join([f'({one})'] * count)})"
+    columns = ", ".join(query.columns)
+    shown = columns if postgresql else f"json_group_array(json_array({columns}))"
+    return f"{wanted} SELECT {shown} FROM {query.source}"
 
 
 def _mark(is_json: bool, postgresql: bool) -> str:

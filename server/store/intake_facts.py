@@ -8,32 +8,41 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from graph.records import Alert, OutcomeStatus
 from graph.rules.classify import Placed
 from graph.rules.intake import KnownAlert, OpenIncident
-from server.store.bulk import loaded, matching
-from server.store.schema import alerts
+from server.store.bulk import Query, loaded, matching, microseconds
 from server.store.taking import TAKEN_OVER
 
 Key = tuple[str, str]
 """Kind and id of a resource."""
 
 
-# By literal: a parameter would not let the database use its partial index of open incidents.
-_HOLDING = (
-    "SELECT i.number, i.id, i.resource_kind, i.resource_id, i.phase, i.issue_types, i.outcome FROM wanted "
-    "JOIN incidents i ON i.resource_kind = wanted.c1 AND i.resource_id = wanted.c2 AND i.phase != 'closed'"
+_HOLDING = Query(
+    (
+        *("i.number", "i.id", "i.resource_kind", "i.resource_id", "i.phase", "i.issue_types"),
+        f"CASE WHEN i.phase = '{TAKEN_OVER}' THEN i.outcome END",
+    ),
+    # By literal: a parameter would not let the database use its partial index of open incidents.
+    "wanted JOIN incidents i ON i.resource_kind = wanted.c1 AND i.resource_id = wanted.c2 AND i.phase != 'closed'",
+    ("TEXT", "TEXT"),
 )
-_SEEN = (
-    "SELECT a.incident_id, a.fingerprint, a.status, a.starts_at, a.count, a.news_at FROM wanted "
-    "JOIN alerts a ON a.incident_id = wanted.c1 AND a.fingerprint = wanted.c2"
+_OF_ALERT = ("a.incident_id", "a.fingerprint", "a.status", microseconds("a.starts_at"), "a.count")
+_SEEN = Query(
+    (*_OF_ALERT, microseconds("a.news_at")),
+    "wanted JOIN alerts a ON a.incident_id = wanted.c1 AND a.fingerprint = wanted.c2",
+    ("TEXT", "TEXT"),
 )
-_KNOWN = (
-    "SELECT a.fingerprint, a.starts_at, i.id, i.number, i.outcome FROM wanted "
-    "JOIN alerts a ON a.fingerprint = wanted.c1 AND a.starts_at = wanted.c2 JOIN incidents i ON i.id = a.incident_id"
+_ALL_SEEN = Query(_SEEN.columns, "wanted JOIN alerts a ON a.incident_id = wanted.c1", ("TEXT",))
+_KNOWN = Query(
+    ("a.fingerprint", microseconds("a.starts_at"), "i.id", "i.number", "i.outcome"),
+    "wanted JOIN alerts a ON a.fingerprint = wanted.c1 AND a.starts_at = wanted.c2 "
+    "JOIN incidents i ON i.id = a.incident_id",
+    ("TEXT", "DOUBLE PRECISION"),
 )
+MILLION = 1_000_000
 
 
 class Incoming(NamedTuple):
@@ -108,7 +117,7 @@ def known(connection: Connection, incoming: Sequence[Incoming]) -> Known:
 def open_incidents(connection: Connection, keys: Iterable[Key]) -> dict[Key, Holding]:
     """The incidents that hold these resources now."""
     found: dict[Key, Holding] = {}
-    for row in matching(connection, _HOLDING, ("TEXT", "TEXT"), list(keys)):
+    for row in matching(connection, _HOLDING, list(keys)):
         number, incident_id, kind, resource_id, phase, issue_types, ended = row
         holding = Holding(incident_id, number, phase, list(_issue_types(issue_types)), _kept(phase, ended))
         found[kind, resource_id] = holding
@@ -144,26 +153,24 @@ def _read_seen(connection: Connection, holdings: Mapping[Key, Holding], incoming
             pairs[holding.id, alert.fingerprint] = None
             if alert.status != "firing":
                 whole[holding.id] = None
-    for row in matching(connection, _SEEN, ("TEXT", "TEXT"), list(pairs)):
+    for row in matching(connection, _SEEN, list(pairs)):
         _see(by_id, row)
-    columns = (alerts.c.incident_id, alerts.c.fingerprint, alerts.c.status, alerts.c.starts_at, alerts.c.count)
-    for incident_id in whole:
-        for row in connection.execute(select(*columns, alerts.c.news_at).where(alerts.c.incident_id == incident_id)):
-            _see(by_id, row)
+    for row in matching(connection, _ALL_SEEN, [(incident_id,) for incident_id in whole]):
+        _see(by_id, row)
 
 
-def _see(by_id: Mapping[str, Holding], row: Any) -> None:
+def _see(by_id: Mapping[str, Holding], row: Sequence[Any]) -> None:
     incident_id, fingerprint, status, starts_at, count, news_at = row
-    by_id[incident_id].remember(fingerprint, SeenAlert(status, starts_at, count, news_at))
+    since = None if starts_at is None else starts_at / MILLION
+    by_id[incident_id].remember(fingerprint, SeenAlert(status, since, count, news_at / MILLION))
 
 
 def _firings(connection: Connection, unheld: Iterable[tuple[str, float]]) -> dict[tuple[str, float], KnownAlert]:
     """The latest incident that knew each of these, where that has ended."""
     latest: dict[tuple[str, float], Any] = {}
-    for row in matching(connection, _KNOWN, ("TEXT", "DOUBLE PRECISION"), list(unheld)):
-        fingerprint, starts_at, _, number, _ = row
-        earlier = latest.get((fingerprint, starts_at))
-        if earlier is None or earlier[3] < number:
-            latest[fingerprint, starts_at] = row
+    for row in matching(connection, _KNOWN, list(unheld)):
+        firing, number = (row[0], row[1] / MILLION), row[3]
+        if firing not in latest or latest[firing][3] < number:
+            latest[firing] = row
     decoded = ((firing, row, loaded(row[4])) for firing, row in latest.items())
     return {firing: KnownAlert(row[2], row[3], outcome["status"]) for firing, row, outcome in decoded if outcome}
