@@ -1,5 +1,5 @@
 # Each target does its own set-up, so each works first on a fresh Debian or Ubuntu machine.
-.PHONY: demo test check lab chaos setup clean
+.PHONY: demo test check lab chaos bench setup clean
 
 demo: ## break a real service and watch it being healed
 	@scripts/setup python local lab
@@ -16,6 +16,10 @@ lab: ## every fault of the lab on real hosts; prints the table and writes lab.js
 chaos: ## kill the server or worker at every step of a real heal, on both databases; writes chaos.json
 	@scripts/setup python local databases
 	@.venv/bin/python -m evals.chaos $(ARGS)
+
+bench: ## every figure beside its goal; prints the table and writes bench.json
+	@scripts/setup python local databases bench
+	@.venv/bin/python -m evals.bench run $(ARGS)
 
 check: ## format, lint, types, import contracts
 	@scripts/setup python

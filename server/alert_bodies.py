@@ -24,7 +24,8 @@ REMEDY = (
 )
 MAX_TEXT = 2048
 
-_FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{1,64}")
+FINGERPRINT = r"[0-9A-Za-z_-]{1,64}"
+_FINGERPRINT = re.compile(FINGERPRINT)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from server.operations_api import operation_routes
 from server.retention_api import retention_routes
 from server.services import Load, Services
 from server.store import StoreError
-from server.webhooks import webhook_routes
+from server.webhooks import AlertDoor, webhook_routes
 
 log = logging.getLogger("selfheal.server")
 
@@ -102,6 +102,7 @@ def create_app(
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(login_routes(Doors(access, sign_in, coming)))
     most = services.settings.limits.max_body_bytes
+    app.add_middleware(AlertDoor, services=services)
     app.add_middleware(BodyLimit, max_bytes=most)
     app.add_middleware(RequireActor, settings=access, tokens=services.tokens, store=coming, max_bytes=most)
     return app

@@ -91,8 +91,8 @@ class Metrics:
     def silencing_failed(self) -> None:
         self._silencing.inc()
 
-    def alert(self, decision: str) -> None:
-        self._alerts.labels(decision).inc()
+    def alert(self, decision: str, times: int = 1) -> None:
+        self._alerts.labels(decision).inc(times)
 
     def refused(self, reason: str, alerts: int) -> None:
         """`reason` is one of REFUSALS."""

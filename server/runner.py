@@ -53,6 +53,8 @@ class RunnerTimes:
     sweep: float = 0.5
     recheck: float = 2.0
     storms: float = 2.0
+    patience: float = 20.0
+    """How long legs let storming alerts go first, at most."""
 
 
 class Runner:
@@ -82,6 +84,7 @@ class Runner:
         self._held: dict[str, str] = {}
         """The holder of each incident whose leg runs here."""
         self._takes_back_from = 0.0
+        self._storms_since: float | None = None
         self._kicked = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -178,6 +181,8 @@ class Runner:
                 if await self._take():
                     continue
                 pause = await self._until_next()
+                if self._store.storming:  # every commit would have us look anew
+                    await asyncio.sleep(self._times.sweep)
             except StoreError as error:
                 log.warning("the store could not be asked for legs to run: %s", error)
                 pause = self._times.sweep
@@ -203,7 +208,7 @@ class Runner:
     async def _take(self) -> bool:
         """Start what may run, as far as there is room. False where there was nothing, or no room."""
         room = min(self._concurrency - len(self._legs), AT_A_TIME)
-        if room <= 0:
+        if room <= 0 or self._lets_pass():
             return False
         # Shielded: a leg that was taken must be run, also where `stop` comes in between.
         asked_at = elapsed()
@@ -215,6 +220,19 @@ class Runner:
             raise
         self._start(begun, asked_at)
         return bool(begun)
+
+    def _lets_pass(self) -> bool:
+        """Whether what comes in goes first: what is not on disk can be lost, a repair only comes later.
+
+        While alerts storm in, legs that have not begun wait, but for one at a time; not beyond their patience, as a
+        storm may last. In quiet times nothing waits.
+        """
+        if not self._store.storming:
+            self._storms_since = None
+            return False
+        if self._storms_since is None:
+            self._storms_since = elapsed()
+        return bool(self._legs) and elapsed() - self._storms_since < self._times.patience
 
     def _start(self, begun: Sequence[Leg], asked_at: float) -> None:
         for leg in begun:

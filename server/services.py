@@ -14,7 +14,7 @@ from typing import Any
 from graph.kind import ResourceKind
 from graph.ports import Actions
 from graph.records import Alert, Policy, Resource
-from graph.rules.classify import Placed, place
+from graph.rules.classify import PLACING_LABELS, Placed, place
 from graph.rules.notifying import tells_opening
 from server.auth import Tokens
 from server.console.plots.asking import AsksPrometheus
@@ -23,6 +23,9 @@ from server.retention import Keeper
 from server.settings import Settings
 from server.store import Store
 from tools.clients.circuit import Circuits
+
+MOST_PLACES = 50_000
+"""Remembered at most."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self._resources = {(item.kind, item.id): item for item in self.settings.resources}
+        self._placed: dict[tuple[str | None, ...], Placed] = {}
 
     @property
     def resources(self) -> Mapping[tuple[str, str], Resource]:
@@ -67,9 +71,19 @@ class Services:
         return await self.store.fleet() | told
 
     def place(self, alert: Alert) -> Placed:
-        """Where an alert belongs, among the kinds and resources declared, and whether policy wants it announced."""
-        placed = place(alert, self.kinds, self._resources)
-        return replace(placed, announced=tells_opening(self.policies, placed.resource_kind, placed.issue_type))
+        """Where an alert belongs, among the kinds and resources declared, and whether policy wants it announced.
+
+        Remembered by the labels it follows from: a storm is about the same few places.
+        """
+        key = tuple(map(alert.labels.get, PLACING_LABELS))
+        found = self._placed.get(key)
+        if found is None:
+            placed = place(alert, self.kinds, self._resources)
+            found = replace(placed, announced=tells_opening(self.policies, placed.resource_kind, placed.issue_type))
+            # Labels are anybody's to choose; what can't be placed follows from the fingerprint too.
+            if found.problem is None and len(self._placed) < MOST_PLACES:
+                self._placed[key] = found
+        return found
 
 
 Load = Callable[[Services], AbstractAsyncContextManager[Runtime]]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Request
+import orjson
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.records import MAX_LABEL_CHARS, AlertGroup
 from server.alert_bodies import BadAlert, ReceivedGroup, read_group
-from server.bodies import StrictRoute
-from server.errors import Problem, unavailable
+from server.bodies import StrictRoute, read_json
+from server.errors import ApiError, Problem, unavailable
 from server.own_alerts import is_switch
+from server.plain_bodies import read_plain
 from server.services import Services
 from server.store import Accepted, Overloaded, StoreError
 
+PATH = "/webhooks/alertmanager"
 ALERTS_PER_COMMIT = 250
 COMMIT_SECONDS = 10.0
 
@@ -57,7 +62,7 @@ def webhook_routes(services: Services) -> APIRouter:
     router = APIRouter(route_class=StrictRoute, tags=["webhook"])
 
     @router.post(
-        "/webhooks/alertmanager",
+        PATH,
         status_code=202,
         response_model=Received,
         response_model_exclude_none=False,
@@ -70,21 +75,62 @@ def webhook_routes(services: Services) -> APIRouter:
             }
         },
     )
-    async def alertmanager(request: Request) -> Received:
-        received = read_group(await request.json())
-        accepted = await _accept(services, received)
-        told = _told(received, accepted)
-        for item in told:
-            services.metrics.alert(item.decision)
-        return Received(received=len(told), incidents=told)
+    async def alertmanager(request: Request) -> Response:
+        return await take_on(services, await request.body())
 
     return router
+
+
+class AlertDoor:
+    """ASGI middleware: takes alerts on before anything else of the application is gone through.
+
+    It is the one path that a storm takes, and routing, dependencies and validation of FastAPI would cost as much again
+    as taking an alert on. The route is there all the same, for the documentation and for what comes by another way.
+    """
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self.app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        try:
+            body = await _whole(receive)
+            response = await take_on(self._services, body) if body is not None else None
+        except ApiError as error:
+            response = error.response()
+        if response is not None:
+            await response(scope, receive, send)
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """The body; None where the sender has gone."""
+    message = await receive()
+    parts = [message.get("body", b"")]
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    return b"".join(parts) if message["type"] == "http.request" else None
+
+
+async def take_on(services: Services, body: bytes) -> Response:
+    """202 once all that was understood is on disk. Raises ApiError."""
+    received = read_plain(body) or read_group(read_json(body))
+    told = _told(received, await _accept(services, received))
+    for decision, times in Counter(item["decision"] for item in told).items():
+        services.metrics.alert(decision, times)
+    content = orjson.dumps({"received": len(told), "incidents": told})
+    return Response(content, 202, media_type="application/json")
 
 
 async def _accept(services: Services, received: ReceivedGroup) -> list[Accepted]:
     """All alerts durable, in commits of bounded size; a group that fails half way is sent again and joins itself."""
     accepted: list[Accepted] = []
     alerts = tuple(alert for alert in received.group.alerts if not is_switch(alert))
+    if len(alerts) == len(received.group.alerts) <= ALERTS_PER_COMMIT:
+        return list(await _commit(services, received.group))
     for start in range(0, len(alerts), ALERTS_PER_COMMIT):
         part = received.group.model_copy(update={"alerts": alerts[start : start + ALERTS_PER_COMMIT]})
         accepted += await _commit(services, part)
@@ -111,14 +157,21 @@ async def _commit(services: Services, group: AlertGroup) -> Sequence[Accepted]:
         raise unavailable(f"the store did not confirm within {COMMIT_SECONDS:g} s") from error
 
 
-def _told(received: ReceivedGroup, accepted: Sequence[Accepted]) -> list[Told]:
-    by_place: dict[int, Told] = {bad.index: _ignored(bad) for bad in received.bad}
-    for position, item in zip(received.positions, accepted, strict=True):
-        reason = item.reason[:MAX_LABEL_CHARS]
-        by_place[position] = Told(id=item.incident_id, number=item.number, decision=item.decision, reason=reason)
+def _told(received: ReceivedGroup, accepted: Sequence[Accepted]) -> list[dict[str, Any]]:
+    """A `Told` for each alert, in the order they came."""
+    good = [_of(item) for item in accepted]
+    if not received.bad:
+        return good
+    by_place = {bad.index: _ignored(bad) for bad in received.bad}
+    by_place |= zip(received.positions, good, strict=True)
     return [by_place[position] for position in sorted(by_place)]
 
 
-def _ignored(bad: BadAlert) -> Told:
+def _of(item: Accepted) -> dict[str, Any]:
+    reason = item.reason[:MAX_LABEL_CHARS]
+    return {"id": item.incident_id, "number": item.number, "decision": item.decision, "reason": reason, "field": None}
+
+
+def _ignored(bad: BadAlert) -> dict[str, Any]:
     reason = f"{bad.field}: {bad.problem}; nothing was taken on for this alert"
-    return Told(id=None, decision="ignored", reason=reason, field=bad.field)
+    return Told(id=None, decision="ignored", reason=reason, field=bad.field).model_dump()

@@ -1,1 +1,1 @@
-"""The benchmark: what is promised of speed and of loss, measured on the real server, with each goal beside its figure."""
+"""The benchmark: what is promised of speed and of loss, measured on the real server beside its goal."""

@@ -74,13 +74,13 @@ def table(found: Mapping[str, Measured]) -> Table:
     colours = {"pass": "green", "falls short": "red", "not measured": "yellow"}
     for goal, measured in rows(found):
         said = verdict(goal, measured)
-        shown = (
-            "–"
-            if measured.value is None
-            else f"{measured.value:,.3g}"
-            if measured.value < 100
-            else f"{measured.value:,.0f}"
-        )
         what = f"{goal.says}; {measured.why}" if measured.why else goal.says
-        made.add_row(goal.name, shown, goal.shown, f"[{colours[said]}]{said}[/]", what)
+        colour = f"[{colours[said]}]{said}[/]"
+        made.add_row(goal.name, _shown(measured.value), goal.shown, colour, what)
     return made
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "?"
+    return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"

@@ -1,4 +1,4 @@
-"""The goals, as data: what each figure is, how it is bounded, and in what unit. They are not moved to what is reached."""
+"""The goals, as data: what each figure is, its bound, and what it says. They are not moved to what is reached."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evals.bench import accepting, storm
+from evals.bench import accepting, crashing, healed, heals, history, resting, scaling, storm
 from evals.bench.bench import Bench
 from evals.bench.figures import Measured
 
@@ -23,4 +23,17 @@ class Group:
 GROUPS: tuple[Group, ...] = (
     Group("accept", accepting.NAMES, accepting.measure),
     Group("storm", ("storm_incidents", "storm_total", "storm_seconds", "probe_max_ms", "burst_dropped"), storm.measure),
+    Group("kill9", crashing.NAMES, crashing.measure, healed.SETTINGS),
+    Group("first-action", heals.FIRST, heals.first_action),
+    Group("overhead", heals.OVERHEAD, heals.overhead, healed.SETTINGS),
+    Group("rate", heals.RATE, heals.rate, healed.SETTINGS),
+    Group("model", heals.MODEL, heals.model, f"{healed.SETTINGS}; worker_concurrency: 64 (as many as are in flight)"),
+    Group("resting", resting.NAMES, resting.measure, healed.SETTINGS),
+    Group("history", history.NAMES, history.measure, healed.SETTINGS),
+    Group(
+        "scale",
+        scaling.NAMES,
+        scaling.measure,
+        f"{healed.SETTINGS}; worker_concurrency: 8 (a worker waits for the model)",
+    ),
 )

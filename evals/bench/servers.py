@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -38,6 +37,7 @@ class Server:
         policies: Sequence[Mapping[str, Any]] = (),
         program: str = "server.cli",
         environment: Mapping[str, str] | None = None,
+        start: Sequence[str] = ("serve",),
         **settings: Any,
     ) -> None:
         self.folder = folder.resolve()
@@ -50,6 +50,9 @@ class Server:
         self.operator = self._token("operator.token")
         self.environment = dict(environment or {})
         self.program = program
+        self._start = tuple(start)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.pid = 0
         self.settings: dict[str, Any] = {
             "listen": {"host": "127.0.0.1", "port": self.port},
             "prometheus": {"url": "http://127.0.0.1:9"},
@@ -61,21 +64,25 @@ class Server:
         self.config.write_text(json.dumps(content) if len(resources) > 50 else yaml.safe_dump(content, sort_keys=False))
         self.processes = ProcessGroup(self.folder / "processes", patience=25)
 
-    def start(
-        self, ready: bool = True, seconds: float = 60.0, name: str = "serve", *arguments: str
-    ) -> subprocess.Popen[bytes]:
+    def start(self, ready: bool = True, seconds: float = 60.0) -> subprocess.Popen[bytes]:
         """Start it; with `ready`, return once it is ready to heal."""
-        command = [sys.executable, "-m", self.program, *(arguments or ("serve",)), "--config", str(self.config)]
-        paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        process = self.processes.start(name, command, env={**self.environment, "PYTHONPATH": paths}, cwd=self.folder)
+        self.process = process = self.run("serve", *self._start)
+        self.pid = process.pid
         if ready:
             wait_until(self._missing, seconds, "selfheal serve is ready", every=0.05)
         return process
 
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
+    def run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """A process of the program with this configuration, known by that name."""
+        command = [sys.executable, "-m", self.program, *arguments, "--config", str(self.config)]
+        paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        return self.processes.start(name, command, env={**self.environment, "PYTHONPATH": paths}, cwd=self.folder)
+
+    def kill(self) -> None:
         """SIGKILL, in the middle of whatever it does."""
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        assert self.process is not None, "only a server that was started can be killed"
+        self.process.kill()
+        self.process.wait(10)
 
     def stop(self) -> None:
         """Politely, then with force."""
@@ -90,14 +97,14 @@ class Server:
         """The one number a query gives."""
         return int(self.query(statement, *values)[0][0] or 0)
 
-    def wait_for(self, statement: str, wanted: int, seconds: float, *values: Any) -> None:
+    def wait_for(self, statement: str, wanted: int, seconds: float, every: float = 0.1) -> None:
         """Until a query gives at least this number. Raises LabError."""
 
         def missing() -> str | None:
-            found = self.number(statement, *values)
+            found = self.number(statement)
             return None if found >= wanted else f"{found} of {wanted}"
 
-        wait_until(missing, seconds, statement[:120], every=0.1)
+        wait_until(missing, seconds, statement[:120], every=every)
 
     def _missing(self) -> str | None:
         if ended := self.processes.ended():

@@ -35,12 +35,14 @@ function request()
     made[place] = string.format(alert, case, id, id, id, id, case)
     count = count + 1
   end
-  return wrk.format("POST", nil, nil, '{"receiver":"selfheal","status":"firing","alerts":[' .. table.concat(made, ",") .. tail)
+  local alerts = table.concat(made, ",")
+  return wrk.format("POST", nil, nil, '{"receiver":"selfheal","status":"firing","alerts":[' .. alerts .. tail)
 end
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format('{"posts":%d,"seconds":%f,"refused":%d,"broken":%d,"p50_ms":%f,"p99_ms":%f,"max_ms":%f}',
-    summary.requests, summary.duration / 1e6, errors.status, errors.connect + errors.read + errors.write + errors.timeout,
+    summary.requests, summary.duration / 1e6, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout,
     latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, latency.max / 1e3))
 end
 """

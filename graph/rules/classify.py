@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import get_args
 
 from graph.kind import NO_FAULT, STORM, ResourceKind
 from graph.records import MAX_LABEL_CHARS, Alert, Diagnosis, Incident, IssueType, Resource
 
+PLACING_LABELS = ("resource_kind", "resource_id", "issue_type", "alertname")
+"""All that `place` goes by, for an alert that has its place."""
 ISSUE_TYPES: tuple[IssueType, ...] = get_args(IssueType)
 
 _BY_NAME: tuple[tuple[str, IssueType], ...] = (
@@ -35,6 +38,16 @@ class Placed:
     problem: str | None = None
     announced: bool = False
     """Whether people are told as soon as the incident is opened."""
+
+    @cached_property
+    def key(self) -> tuple[str, str]:
+        """Kind and id of the resource."""
+        return self.resource_kind, self.resource_id
+
+    @cached_property
+    def resource_json(self) -> str | None:
+        """The resource as it is stored with the incident. Made once: a storm is about the same few places."""
+        return self.resource.model_dump_json() if self.resource is not None else None
 
 
 def place(alert: Alert, kinds: Mapping[str, ResourceKind], resources: Mapping[tuple[str, str], Resource]) -> Placed:
@@ -63,7 +76,13 @@ def issue_type_of(alert: Alert) -> IssueType:
     declared = alert.labels.get("issue_type", "")
     if declared in ISSUE_TYPES:
         return declared
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", alert.name).lower()
+    return _issue_type_of_name(alert.name)
+
+
+@lru_cache(maxsize=4096)
+def _issue_type_of_name(alertname: str) -> IssueType:
+    """Remembered, as a storm is of few names."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", alertname).lower()
     for pattern, issue_type in _BY_NAME:
         if re.search(pattern, name):
             return issue_type
@@ -84,6 +103,8 @@ def contradiction(incident: Incident, diagnosis: Diagnosis) -> str:
 
 def cleaned(alert: Alert) -> Alert:
     """The alert with control characters taken out of labels and annotations, and over-long values cut and told."""
+    if all(map(_is_clean, (*alert.labels, *alert.labels.values(), *alert.annotations, *alert.annotations.values()))):
+        return alert
     return alert.model_copy(
         update={
             "labels": {_clean(key): _clean(value) for key, value in alert.labels.items()},
@@ -92,7 +113,14 @@ def cleaned(alert: Alert) -> Alert:
     )
 
 
+def _is_clean(text: str) -> bool:
+    """Whether there is certainly nothing to clean; most texts are so."""
+    return len(text) <= MAX_LABEL_CHARS and text.isprintable()
+
+
 def _clean(text: str) -> str:
+    if _is_clean(text):
+        return text
     printable = "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
     if len(printable) <= MAX_LABEL_CHARS:
         return printable

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from graph.records import Alert, Incident, OutcomeStatus
+from graph.records import Alert, OutcomeStatus
 from graph.rules.classify import Placed
 
 Decision = Literal["opened", "joined", "resolved", "ignored"]
@@ -13,10 +14,16 @@ Decision = Literal["opened", "joined", "resolved", "ignored"]
 
 @dataclass(frozen=True)
 class OpenIncident:
-    """The one incident that holds the resource now. `outcome` is set where it ended `escalated` or `declined` and
-    still keeps its resource."""
+    """The one incident that holds the resource now.
 
-    incident: Incident
+    `alerts`: what it knows of alerts, their status by fingerprint. All of them where the alert that comes in is
+    resolved; for one that fires, only that one need be there. `outcome` is set where the incident ended `escalated` or
+    `declined` and still keeps its resource.
+    """
+
+    id: str
+    number: int
+    alerts: Mapping[str, str]
     outcome: OutcomeStatus | None = None
 
 
@@ -29,8 +36,7 @@ class KnownAlert:
     outcome: OutcomeStatus
 
 
-@dataclass(frozen=True)
-class Intake:
+class Intake(NamedTuple):
     """The decision, with its reason. `incident_id` is None for `opened` (it gets one) and where nothing is concerned.
 
     `closes`: all alerts of an incident that had ended are resolved, so it lets go of its resource.
@@ -57,14 +63,13 @@ def intake(alert: Alert, placed: Placed, current: OpenIncident | None, known: Kn
 
 def _firing(alert: Alert, placed: Placed, current: OpenIncident | None, known: KnownAlert | None) -> Intake:
     if current is not None:
-        incident = current.incident
         if current.outcome is not None:
-            reason = f"#{incident.number} is {current.outcome} and keeps the resource until its alerts resolve"
-        elif any(seen.fingerprint == alert.fingerprint and seen.firing for seen in incident.alerts):
-            reason = f"already part of #{incident.number}"
+            reason = f"#{current.number} is {current.outcome} and keeps the resource until its alerts resolve"
+        elif current.alerts.get(alert.fingerprint) == "firing":
+            reason = f"already part of #{current.number}"
         else:
-            reason = f"{alert.name} joins #{incident.number}, open on the same resource"
-        return Intake("joined", reason, incident.id)
+            reason = f"{alert.name} joins #{current.number}, open on the same resource"
+        return Intake("joined", reason, current.id)
     if known is not None and alert.starts_at is not None and known.outcome in ("mitigated", "self_resolved"):
         reason = f"this firing was {known.outcome} as #{known.number}; reopened if Prometheus still shows the condition"
         return Intake("ignored", reason, known.incident_id, recheck=True)
@@ -76,12 +81,11 @@ def _firing(alert: Alert, placed: Placed, current: OpenIncident | None, known: K
 def _resolved(alert: Alert, current: OpenIncident | None) -> Intake:
     if current is None:
         return Intake("ignored", "no open incident on this resource")
-    incident = current.incident
-    if not any(seen.fingerprint == alert.fingerprint for seen in incident.alerts):
-        return Intake("ignored", f"#{incident.number} does not know this alert", incident.id)
-    others = [seen for seen in incident.firing if seen.fingerprint != alert.fingerprint]
+    if alert.fingerprint not in current.alerts:
+        return Intake("ignored", f"#{current.number} does not know this alert", current.id)
+    others = [seen for seen, status in current.alerts.items() if status == "firing" and seen != alert.fingerprint]
     if others:
-        return Intake("resolved", f"{alert.name} resolved; {len(others)} still firing", incident.id)
+        return Intake("resolved", f"{alert.name} resolved; {len(others)} still firing", current.id)
     if current.outcome is not None:
-        return Intake("resolved", f"all alerts resolved: #{incident.number} closes", incident.id, closes=True)
-    return Intake("resolved", f"all alerts of #{incident.number} resolved", incident.id, withdraws=True)
+        return Intake("resolved", f"all alerts resolved: #{current.number} closes", current.id, closes=True)
+    return Intake("resolved", f"all alerts of #{current.number} resolved", current.id, withdraws=True)

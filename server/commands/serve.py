@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -22,6 +24,11 @@ from server.settings_errors import ConfigError
 log = logging.getLogger("selfheal.serve")
 
 GRACEFUL_SECONDS = 5
+TURN_SECONDS = 0.0005
+"""After which a thread lets another one on. The store's writer needs the interpreter for moments only, at every
+statement; by default it would wait 5 ms each time for whatever the event loop is busy with."""
+GARBAGE = (20_000, 20, 50)
+"""Of the collector, once all is loaded: a storm makes many objects that need no collector to go again."""
 
 
 def serve(
@@ -87,6 +94,7 @@ def run(settings: Settings, web_only: bool = False) -> str | None:
     log.info(
         "the webhook's token is in %s, the operator's in %s", settings.webhook.token_file, settings.operator.token_file
     )
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         server.run()
     except SystemExit:  # uvicorn's way to say that the port could not be opened; it has logged why
@@ -99,6 +107,10 @@ async def load_behind(services: Services) -> AsyncIterator[Runtime]:
     """Load the heavy parts in a thread, so that alerts are answered meanwhile."""
     module = await asyncio.to_thread(import_module, "server.runtime")
     async with module.load_server(services) as runtime:
+        # What was loaded stays: looking through it for garbage, again and again, would stop every answer meanwhile.
+        await asyncio.to_thread(gc.collect)
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
         yield runtime
 
 

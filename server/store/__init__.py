@@ -16,9 +16,8 @@ from agents.legs import LegEnd
 from agents.reasoning.ledger import ModelCall, Spent
 from agents.reasoning.lore import PastIncident
 from graph.ports import AlreadyStarted, Entry, FleetView, Hold, JournalRequest, Refusal, SentCommand, Started
-from graph.records import ActionResult, AlertGroup, Approval, Incident, Plan, Resource, Stop
+from graph.records import ActionResult, Approval, Incident, Plan, Resource, Stop
 from server.store import (
-    accepting,
     chronicle,
     commands,
     deciding,
@@ -33,7 +32,7 @@ from server.store import (
     takeover,
     taking,
 )
-from server.store.accepting import Accepted, Overloaded, Place
+from server.store.accepting import Accepted, Overloaded
 from server.store.counting import Counting
 from server.store.deciding import Conflict, NotFound
 from server.store.deliveries import Delivery, Telling
@@ -51,6 +50,7 @@ from server.store.schema import StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
 from server.store.silences import Silences
 from server.store.storm_verbs import Storms
+from server.store.taking_on import TakingOn
 from server.store.who import Who
 from server.store.workers import Workers
 
@@ -78,7 +78,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store(People, Outgoing, Counting):
+class Store(TakingOn, People, Outgoing, Counting):
     """One database, opened by one process. All times are taken from `now`."""
 
     def __init__(
@@ -99,28 +99,6 @@ class Store(People, Outgoing, Counting):
         if database.clock is not None and now is _utc_now:
             now = database.clock.now
         return cls(database, now, rules)
-
-    # -- alerts -----------------------------------------------------------------------------------------
-
-    async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
-        """Take on alerts, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing was taken on."""
-        now = self._now()
-
-        def work(connection: Connection) -> tuple[list[Accepted], list[str]]:
-            accepted = accepting.accept(connection, group, place, now, max_queued)
-            return accepted, self.storms.noticed(connection, accepted, now)
-
-        accepted, stormy = await self._db.write(work)
-        for incident_id in {*stormy, *(item.incident_id for item in accepted if item.incident_id)}:
-            self._changed(incident_id)
-        return accepted
-
-    async def open_held(self, group: AlertGroup, place: Place, holder: str, lease_seconds: float) -> Leg:
-        """Open an incident and take its first leg at once, for a heal that is driven by hand. Raises CannotOpen."""
-        now = self._now()
-        leg = await self._db.write(lambda c: accepting.open_held(c, group, place, now, holder, lease_seconds))
-        self._changed(leg.incident.id)
-        return leg
 
     # -- reading ----------------------------------------------------------------------------------------
 

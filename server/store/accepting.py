@@ -1,24 +1,30 @@
-"""Accepting alerts: one transaction decides by `graph.rules.intake` and writes what follows from it."""
+"""Accepting alerts: what came in together is decided by `graph.rules.intake` in its order, and written in one go.
+
+All that is known is read first, then nothing but pure decisions, then the writes: a statement a table, however many
+alerts there are. It happens in one write transaction, so nobody else decides at the same time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection
 
 from graph.records import Alert, AlertGroup, Outcome, Times
 from graph.rules.classify import Placed, cleaned
-from graph.rules.intake import Decision, Intake, KnownAlert, OpenIncident, intake
-from server.store import places, tallies
+from graph.rules.intake import Decision, Intake, intake
+from server.store.bulk import next_numbers
+from server.store.intake_facts import Holding, Incoming, Known, incoming_of, known
+from server.store.intake_writes import Writes
 from server.store.legs import Leg, begin
-from server.store.notices import notice
-from server.store.rows import add, change, incident_record, iso, moment, new_id, outcome_of, stamp, tell
-from server.store.schema import StoreError, alerts, incidents, leases
+from server.store.rows import iso, moment, new_id, stamp
+from server.store.schema import StoreError
 from server.store.taking import TAKEN_OVER
-from server.store.thawing import thaw
 
 Place = Callable[[Alert], Placed]
 
@@ -34,10 +40,10 @@ class CannotOpen(StoreError):
 
 
 UNLIMITED = 2**31
+_QUEUED = "SELECT count(*) FROM incidents WHERE phase = 'queued'"
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What became of one alert."""
 
     incident_id: str | None
@@ -46,149 +52,142 @@ class Accepted:
     reason: str
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """A group of alerts that asks to be taken on. `max_queued`: with more incidents queued, it is not."""
+
+    group: AlertGroup
+    place: Place
+    max_queued: int
+
+
+Answer = list[Accepted] | Overloaded
+
+
 def accept(connection: Connection, group: AlertGroup, place: Place, now: datetime, max_queued: int) -> list[Accepted]:
     """Take on a group of alerts. Raises Overloaded before anything is written."""
-    waiting = connection.execute(select(func.count()).where(incidents.c.phase == "queued")).scalar_one()
-    if waiting >= max_queued:
-        raise Overloaded(f"{waiting} incidents wait to be started (at most {max_queued})")
-    return [_accept_one(connection, cleaned(alert), place, now) for alert in group.alerts]
+    [answer] = accept_all(connection, [Arrival(group, place, max_queued)], now)
+    if isinstance(answer, Overloaded):
+        raise answer
+    return answer
 
 
-def _accept_one(connection: Connection, alert: Alert, place: Place, now: datetime) -> Accepted:
-    placed = place(alert)
-    row = _holding(connection, placed)
-    current = None
-    if row is not None:
-        ended = outcome_of(row)
-        outcome = ended.status if ended and row.phase in ("escalated", "declined", TAKEN_OVER) else None
-        current = OpenIncident(incident_record(connection, row), outcome)
-    decided = intake(alert, placed, current, _known(connection, alert) if row is None else None)
-    if decided.decision == "opened":
-        return _open(connection, alert, placed, decided, now)
-    if decided.incident_id is not None:
-        _apply(connection, alert, placed, decided, row, now)
-    number = row.number if row is not None else None
-    return Accepted(decided.incident_id, number, decided.decision, decided.reason)
+def accept_all(connection: Connection, arrivals: Sequence[Arrival], now: datetime) -> list[Answer]:
+    """Take on groups of alerts, one after the other; each is answered as if it had come alone.
+
+    The alerts must have been cleaned (`graph.rules.classify.cleaned`).
+    """
+    incoming = [[incoming_of(alert, arrival.place) for alert in arrival.group.alerts] for arrival in arrivals]
+    taking = _Taking(connection, list(chain.from_iterable(incoming)), now)
+    answers: list[Answer] = []
+    for arrival, ones in zip(arrivals, incoming, strict=True):
+        if taking.waiting >= arrival.max_queued:
+            said = f"{taking.waiting} incidents wait to be started (at most {arrival.max_queued})"
+            answers.append(Overloaded(said))
+        else:
+            answers.append(list(map(taking.take, ones)))
+    taking.writes.write(connection)
+    return answers
 
 
-def _holding(connection: Connection, placed: Placed) -> Row[Any] | None:
-    return connection.execute(
-        select(incidents).where(
-            incidents.c.resource_kind == placed.resource_kind,
-            incidents.c.resource_id == placed.resource_id,
-            incidents.c.phase != "closed",
+class _Taking:
+    """One commit's alerts being decided, each in the light of those before it."""
+
+    def __init__(self, connection: Connection, incoming: Sequence[Incoming], now: datetime) -> None:
+        self.waiting = int(connection.exec_driver_sql(_QUEUED).scalar_one())
+        self.writes = Writes(now)
+        self._connection = connection
+        self._known: Known = known(connection, incoming)
+        self._numbers: list[int] = []
+        self._to_open = len({one.placed.key for one in incoming if one.alert.firing} - self._known.holdings.keys())
+
+    def take(self, one: Incoming) -> Accepted:
+        """Decide about one alert, and note what follows."""
+        alert, placed, starts_at = one
+        holding = self._known.holdings.get(placed.key)
+        if holding is not None:
+            decided = intake(alert, placed, holding.open)
+            self._apply(one, decided, holding)
+            return Accepted(decided.incident_id, holding.number, decided.decision, decided.reason)
+        before = None if starts_at is None else self._known.firings.get((alert.fingerprint, starts_at))
+        decided = intake(alert, placed, None, before)
+        if decided.decision == "opened":
+            return self._open(one, decided)
+        if decided.recheck and decided.incident_id is not None:
+            self.writes.seen_again(decided.incident_id, alert.fingerprint)
+        return Accepted(decided.incident_id, None, decided.decision, decided.reason)
+
+    def _open(self, one: Incoming, decided: Intake) -> Accepted:
+        (alert, placed, _), writes = one, self.writes
+        outcome = None
+        if decided.escalate:
+            times = Times(fired=alert.starts_at, received=writes.now, closed=writes.now)
+            outcome = Outcome(status="escalated", rule="unplaced", reason=decided.escalate, times=times)
+        phase = "escalated" if outcome else "queued"
+        holding = Holding(
+            new_id(), self._number(), phase, [placed.issue_type], outcome.status if outcome else None, new=True
         )
-    ).first()
+        self._known.holdings[placed.key] = holding
+        self.waiting += outcome is None
+        columns = {
+            "resource_kind": placed.resource_kind,
+            "resource_id": placed.resource_id,
+            "resource": placed.resource_json,
+            "outcome": outcome.model_dump_json() if outcome else None,
+            "received_at": writes.at,
+            "updated_at": writes.at,
+            "wake_at": None,
+            "leg": 1,
+            "attempts": "[]",
+        }
+        writes.opened(holding, columns)
+        writes.remember(holding, one)
+        received = f"received {alert.name}: {_summary(alert)}"
+        writes.tell(holding.id, "received", received, author="alertmanager")
+        resource = f"{placed.resource_kind}/{placed.resource_id}"
+        if outcome is not None:
+            records = f'{{"outcome": {columns["outcome"]}}}'
+            writes.tell(holding.id, "outcome", f"escalated to a human: {outcome.reason}", records=records)
+            writes.notice_opened(holding, resource, "escalated", outcome.reason)
+            writes.escalated_at_once()
+        elif placed.announced:
+            writes.notice_opened(holding, resource, "opened", received)
+        return Accepted(holding.id, holding.number, "opened", decided.reason)
 
+    def _apply(self, one: Incoming, decided: Intake, holding: Holding) -> None:
+        (alert, placed, _), writes = one, self.writes
+        if decided.decision == "joined":
+            if writes.remember(holding, one):
+                writes.tell(holding.id, f"joined:{alert.fingerprint}", decided.reason, author="alertmanager")
+            holding.changes["withdrawn"] = 0
+            if placed.issue_type not in holding.issue_types:
+                holding.issue_types.append(placed.issue_type)
+                holding.changes["issue_types"] = json.dumps(holding.issue_types)
+        elif decided.decision == "resolved":
+            writes.remember(holding, one)
+            key = f"resolved:{alert.fingerprint}:{iso(stamp(alert.ends_at)) if alert.ends_at else ''}"
+            writes.tell(holding.id, key, decided.reason, author="alertmanager")
+        if decided.closes and holding.phase == TAKEN_OVER:
+            sentence = (
+                "every alert has resolved; it stays with who took it over until they close it or their time is up"
+            )
+            writes.tell(holding.id, f"all-resolved:{writes.at}", sentence)
+        elif decided.closes:
+            holding.phase = holding.changes["phase"] = "closed"
+            writes.let_go(holding)
+            del self._known.holdings[placed.key]
+        if decided.withdraws:
+            holding.changes["withdrawn"] = 1
+            if holding.phase in RESTING_PHASES:
+                holding.phase = "queued"
+                holding.changes |= {"phase": "queued", "wake_at": None}
+        writes.changed(holding)
 
-def _known(connection: Connection, alert: Alert) -> KnownAlert | None:
-    if alert.starts_at is None:
-        return None
-    found = connection.execute(
-        select(incidents)
-        .join(alerts, alerts.c.incident_id == incidents.c.id)
-        .where(alerts.c.fingerprint == alert.fingerprint, alerts.c.starts_at == stamp(alert.starts_at))
-        .order_by(incidents.c.number.desc())
-    ).first()
-    outcome = outcome_of(found) if found is not None else None
-    if found is None or outcome is None:
-        return None
-    return KnownAlert(found.id, found.number, outcome.status)
-
-
-def _open(connection: Connection, alert: Alert, placed: Placed, decided: Intake, now: datetime) -> Accepted:
-    incident_id, at = new_id(), stamp(now)
-    outcome = None
-    if decided.escalate:
-        times = Times(fired=alert.starts_at, received=now, closed=now)
-        outcome = Outcome(status="escalated", rule="unplaced", reason=decided.escalate, times=times)
-    add(
-        connection,
-        incidents,
-        id=incident_id,
-        resource_kind=placed.resource_kind,
-        resource_id=placed.resource_id,
-        phase="escalated" if outcome else "queued",
-        issue_types=[placed.issue_type],
-        resource=placed.resource.model_dump(mode="json") if placed.resource else None,
-        outcome=outcome.model_dump(mode="json") if outcome else None,
-        received_at=at,
-        updated_at=at,
-        leg=1,
-        failures=0,
-        fresh=0,
-        recheck=0,
-        withdrawn=0,
-        attempts=[],
-    )
-    number = connection.execute(select(incidents.c.number).where(incidents.c.id == incident_id)).scalar_one()
-    _remember(connection, incident_id, alert, now)
-    tell(connection, incident_id, "received", now, f"received {alert.name}: {_summary(alert)}", author="alertmanager")
-    if outcome is not None:
-        records = {"outcome": outcome.model_dump(mode="json")}
-        tell(connection, incident_id, "outcome", now, f"escalated to a human: {outcome.reason}", records=records)
-        notice(connection, incident_id, "escalated", outcome.reason, now, key="opened")
-        tallies.count(connection, tallies.OUTCOMES, outcome.status)
-    elif placed.announced:
-        notice(connection, incident_id, "opened", f"received {alert.name}: {_summary(alert)}", now, key="opened")
-    return Accepted(incident_id, number, "opened", decided.reason)
-
-
-def _apply(
-    connection: Connection, alert: Alert, placed: Placed, decided: Intake, row: Row[Any] | None, now: datetime
-) -> None:
-    incident_id = decided.incident_id
-    assert incident_id is not None
-    values: dict[str, Any] = {"updated_at": stamp(now)}
-    if decided.recheck:
-        values["recheck"] = 1
-        thaw(connection, incident_id)  # Whether it still fires is asked by its labels.
-    if decided.decision == "joined" and row is not None:
-        new = _remember(connection, incident_id, alert, now)
-        if new:
-            tell(connection, incident_id, f"joined:{alert.fingerprint}", now, decided.reason, author="alertmanager")
-        values |= {"withdrawn": 0}
-        if placed.issue_type not in row.issue_types:
-            values["issue_types"] = [*row.issue_types, placed.issue_type]
-    if decided.decision == "resolved" and row is not None:
-        _remember(connection, incident_id, alert, now)
-        key = f"resolved:{alert.fingerprint}:{iso(stamp(alert.ends_at)) if alert.ends_at else ''}"
-        tell(connection, incident_id, key, now, decided.reason, author="alertmanager")
-    if decided.closes and row is not None and row.phase == TAKEN_OVER:
-        sentence = "every alert has resolved; it stays with who took it over until they close it or their time is up"
-        tell(connection, incident_id, f"all-resolved:{stamp(now)}", now, sentence)
-    elif decided.closes:
-        values["phase"] = "closed"
-        connection.execute(leases.delete().where(leases.c.incident_id == incident_id))
-        places.release(connection, incident_id, now)
-    if decided.withdraws and row is not None:
-        values["withdrawn"] = 1
-        if row.phase in RESTING_PHASES:
-            values |= {"phase": "queued", "wake_at": None}
-    change(connection, incident_id, **values)
-
-
-def _remember(connection: Connection, incident_id: str, alert: Alert, now: datetime) -> bool:
-    """Write the alert, or count it once more. True where it is new to the incident."""
-    key = (alerts.c.incident_id == incident_id) & (alerts.c.fingerprint == alert.fingerprint)
-    seen = connection.execute(select(alerts).where(key)).mappings().first()
-    values: dict[str, Any] = {
-        "status": alert.status,
-        "body": alert.model_dump(mode="json", by_alias=True),
-        "last_at": stamp(now),
-    }
-    if alert.starts_at is not None:
-        values["starts_at"] = stamp(alert.starts_at)
-    if seen is None:
-        first = {"incident_id": incident_id, "fingerprint": alert.fingerprint, "count": 1, "first_at": stamp(now)}
-        add(connection, alerts, **first, news_at=stamp(now), **values)
-        return True
-    began_anew = values.get("starts_at", seen["starts_at"]) != seen["starts_at"]
-    if alert.status != seen["status"] or began_anew:
-        values["news_at"] = stamp(now)
-    count = seen["count"] + 1 if alert.firing else seen["count"]
-    connection.execute(update(alerts).where(key).values(count=count, **values))
-    return False
+    def _number(self) -> int:
+        if not self._numbers:
+            count, self._to_open = max(self._to_open, 1), 0
+            self._numbers = next_numbers(self._connection, "incidents", "number", count)
+        return self._numbers.pop(0)
 
 
 def _summary(alert: Alert) -> str:
@@ -203,7 +202,8 @@ def open_held(
 
     Raises CannotOpen where the alerts open none, naming the incident that holds the resource, or what is missing.
     """
-    opened = [item for item in accept(connection, group, place, now, UNLIMITED) if item.decision == "opened"]
+    clean = group.model_copy(update={"alerts": tuple(cleaned(alert) for alert in group.alerts)})
+    opened = [item for item in accept(connection, clean, place, now, UNLIMITED) if item.decision == "opened"]
     if not opened or opened[0].incident_id is None:
         raise CannotOpen("these alerts open no incident: their resource is held by an open one, or they are resolved")
     leg = begin(connection, opened[0].incident_id, 1, holder, now, lease_seconds)

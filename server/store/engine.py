@@ -12,13 +12,14 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from server.store.postgres import READERS as POSTGRES_READERS
-from server.store.postgres import ServersClock, is_postgres, postgres_engine, take_turn
+from server.store.postgres import ServersClock, postgres_engine, take_turn
 from server.store.preparing import prepare
 from server.store.schema import StoreError, sqlite_pragmas
 
@@ -30,6 +31,8 @@ LOST = (OperationalError, InterfaceError, InternalError)
 
 READERS = 2
 MOST_IN_ONE_COMMIT = 256
+STATEMENTS = 400
+"""Kept prepared: `server.store.bulk` has each of its statements in several sizes."""
 
 
 class StoreBusy(StoreError):
@@ -56,8 +59,10 @@ class Database:
     @classmethod
     def open(cls, url: str) -> Database:
         """Connect and create what is missing. Raises StoreError."""
-        engine = postgres_engine(url) if is_postgres(url) else create_engine(url)
-        if engine.dialect.name == "sqlite":
+        sqlite = url.startswith("sqlite")
+        kept = {"cached_statements": STATEMENTS}
+        engine = create_engine(url, connect_args=kept) if sqlite else postgres_engine(url)
+        if sqlite:
             _tune_sqlite(engine)
         shown = engine.url.render_as_string(hide_password=True)
         try:
@@ -136,14 +141,18 @@ class Database:
             with self._engine.begin() as connection:
                 if self._shared:
                     take_turn(connection)
+                alone = len(batch) == 1
                 for work, done in batch:
                     try:
-                        with connection.begin_nested():
+                        # Alone, it needs no savepoint to fail by itself.
+                        with nullcontext() if alone else connection.begin_nested():
                             settled.append((done, work(connection), None))
                     except LOST:
                         raise  # The transaction is lost with it, and with that what the others wrote.
                     except Exception as error:
                         settled.append((done, None, error))
+                        if alone:
+                            connection.rollback()
         except Exception as error:
             self.failing = f"the database could not be written: {_reason(error)}"
             settled = [(done, None, StoreBusy(self.failing)) for _, done in batch]

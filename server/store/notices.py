@@ -35,19 +35,35 @@ def notice(
 ) -> None:
     """Put a notice in the outbox. `key`: the same event of the same incident with the same key is told once."""
     row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one()
-    payload = {
+    about = (incident_id, row.number, f"{row.resource_kind}/{row.resource_id}", row.issue_types)
+    payload = payload_of(*about, kind, reason, now, key, **more)
+    if not folded(connection, payload):
+        put(connection, payload, now)
+
+
+def payload_of(
+    incident_id: str,
+    number: int,
+    resource: str,
+    issue_types: list[str],
+    kind: NoticeKind,
+    reason: str,
+    now: datetime,
+    key: str,
+    **more: Any,
+) -> dict[str, Any]:
+    """What a notice says: the JSON that the plain webhook gets."""
+    return {
         "event": kind,
         "incident_id": incident_id,
-        "number": row.number,
-        "resource": f"{row.resource_kind}/{row.resource_id}",
-        "issue_types": row.issue_types,
+        "number": number,
+        "resource": resource,
+        "issue_types": issue_types,
         "reason": reason,
         "at": iso(stamp(now)),
         "key": key,
         **more,
     }
-    if not folded(connection, payload):
-        put(connection, payload, now)
 
 
 def put(connection: Connection, payload: Mapping[str, Any], now: datetime) -> None:

@@ -114,11 +114,13 @@ def _without_nul(
 
 
 def _cleaned(parameters: Any) -> Any:
-    if not isinstance(parameters, dict):
+    values = parameters.values() if isinstance(parameters, dict) else parameters or ()
+    if not any(isinstance(value, str) and "\0" in value for value in values):
         return parameters
-    if not any(isinstance(value, str) and "\0" in value for value in parameters.values()):
-        return parameters
-    return {
-        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
-        for name, value in parameters.items()
-    }
+    if isinstance(parameters, dict):
+        return {name: _printable(value) for name, value in parameters.items()}
+    return tuple(map(_printable, parameters))
+
+
+def _printable(value: Any) -> Any:
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agents.instance import INSTANCE
-from graph.records import Alert, Incident, OutcomeStatus, Resource, SshAccess
+from graph.records import Alert, OutcomeStatus, Resource, SshAccess
 from graph.rules.classify import Placed, cleaned, issue_type_of, place
 from graph.rules.intake import KnownAlert, OpenIncident, intake
 
@@ -24,17 +24,7 @@ def alert(name: str = "InstanceDown", status: str = "firing", **labels: str) -> 
 
 
 def incident(*alerts: Alert, outcome: OutcomeStatus | None = None) -> OpenIncident:
-    record = Incident(
-        id="i-1",
-        number=7,
-        resource_kind="Instance",
-        resource_id="inst-1",
-        issue_types=("service_down",),
-        alerts=alerts,
-        received_at=NOW,
-        resource=RESOURCE,
-    )
-    return OpenIncident(record, outcome)
+    return OpenIncident("i-1", 7, {seen.fingerprint: seen.status for seen in alerts}, outcome)
 
 
 def test_a_first_alert_opens_an_incident() -> None:

@@ -1,0 +1,108 @@
+"""What it takes at rest: memory after one heal, with many queued and many waiting for a human; disk; the start."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import time
+from pathlib import Path
+from statistics import median
+
+from evals.bench.bench import Bench
+from evals.bench.bodies import alert, body, fleet, instance
+from evals.bench.figures import Measured
+from evals.bench.healed import AT_ONCE_HEALED, healer, post
+from evals.bench.servers import HOOK, Server, settle
+
+NAMES = (
+    "cold_start_s",
+    "rss_idle_mib",
+    "rss_1000_queued_delta_mib",
+    "rss_1000_waiting_delta_mib",
+    "disk_per_waiting_kib",
+)
+MANY = 1_000
+REST_SECONDS = 3.0
+
+
+def measure(bench: Bench) -> dict[str, Measured]:
+    """All of these."""
+    return {"cold_start_s": _cold_start(bench), **_queued(bench), **_waiting(bench)}
+
+
+def _cold_start(bench: Bench) -> Measured:
+    took = []
+    for number in range(3 if bench.quick else 7):
+        server = Server(bench.folder(f"cold-{number}"), fleet(3))
+        began = time.perf_counter()
+        try:
+            server.start(ready=False)
+            while not _taken(server, number):
+                time.sleep(0.005)
+            took.append(time.perf_counter() - began)
+        finally:
+            server.stop()
+    bench.say(f"cold start: {', '.join(f'{one:.2f}' for one in took)} s to the first 202")
+    return Measured(median(took), tuple(round(one, 3) for one in took))
+
+
+def _taken(server: Server, number: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    with contextlib.suppress(OSError), contextlib.closing(connection):
+        headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+        connection.request("POST", HOOK, body([alert(f"cold{number}", instance(0))]), headers)
+        return connection.getresponse().status == 202
+    return False
+
+
+def _queued(bench: Bench) -> dict[str, Measured]:
+    """Idle after one heal; then every worker is kept busy, and a thousand more incidents queue."""
+    folder = bench.folder("queued")
+    with healer(folder, "BenchSlow", MANY + 50, healing=AT_ONCE_HEALED) as server:
+        pid = server.pid
+        post(server, "BenchSlow", range(40))
+        server.wait_for("SELECT count(*) FROM journal", 32, 60)
+        settle(REST_SECONDS)
+        before = _rss(pid)
+        post(server, "BenchSlow", range(40, 40 + MANY), per_post=50)
+        settle(REST_SECONDS)
+        after = _rss(pid)
+        queued = server.number("SELECT count(*) FROM incidents WHERE phase = 'queued'")
+    bench.say(f"{queued} queued: {before:.1f} → {after:.1f} MiB")
+    return {"rss_1000_queued_delta_mib": Measured(after - before, (after - before,), detail={"queued": queued})}
+
+
+def _waiting(bench: Bench) -> dict[str, Measured]:
+    """Idle after one heal; then a thousand plans wait for a human."""
+    folder = bench.folder("waiting")
+    with healer(folder, "BenchNoop", MANY + 1, policies=(), healing=AT_ONCE_HEALED) as server:
+        post(server, "BenchNoop", [MANY])
+        server.wait_for(_WAITING, 1, 60)
+        settle(REST_SECONDS)
+        idle = _rss(server.pid)
+        size = _disk(server)
+        post(server, "BenchNoop", range(MANY), per_post=50)
+        server.wait_for(_WAITING, MANY + 1, 300)
+        settle(REST_SECONDS)
+        waiting = _rss(server.pid)
+        evidence = server.number("SELECT sum(length(raw)) FROM evidence_raw")
+    used = (_disk(server) - size - evidence) / MANY / 1024
+    bench.say(f"{MANY} waiting: {idle:.1f} → {waiting:.1f} MiB, {used:.1f} KiB of disk each")
+    return {
+        "rss_idle_mib": Measured(idle, (idle,)),
+        "rss_1000_waiting_delta_mib": Measured(waiting - idle, (waiting - idle,)),
+        "disk_per_waiting_kib": Measured(used, (used,)),
+    }
+
+
+_WAITING = "SELECT count(*) FROM incidents WHERE phase = 'waiting_approval'"
+
+
+def _rss(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def _disk(server: Server) -> int:
+    """Bytes of the databases: with what a log still holds, which is no more than once what is to be written."""
+    return sum(path.stat().st_size for path in server.folder.glob("selfheal*.db"))

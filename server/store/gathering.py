@@ -1,0 +1,125 @@
+"""Alerts that come in while others are being written are written together: one transaction, one commit for all.
+
+The busier it gets, the more share a commit, so that a storm costs little more than its rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from server.store.accepting import Accepted, Answer, Arrival, accept_all
+from server.store.engine import Database, StoreBusy
+
+Noticed = Callable[[Connection, list[Accepted], datetime], list[str]]
+"""Looks, in the transaction that took them on, at what was accepted; returns whom it changed something for."""
+
+MOST_ALERTS = 1_000
+"""In one transaction: others wait for it."""
+
+WINDOW_SECONDS = 0.25
+STORMING = 40 * WINDOW_SECONDS
+"""Forty groups a second: far more than Alertmanager sends in quiet times."""
+
+
+class Pressure:
+    """Whether alerts storm in, by how many groups came of late: each counts less the longer ago it was."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._level = 0.0
+        self._at = clock()
+
+    def came(self) -> None:
+        """One more group."""
+        now = self._clock()
+        self._level = self._level * math.exp((self._at - now) / WINDOW_SECONDS) + 1
+        self._at = now
+
+    @property
+    def high(self) -> bool:
+        """Whether accepting needs the machine more than anything else does."""
+        return self._level * math.exp((self._at - self._clock()) / WINDOW_SECONDS) > STORMING
+
+
+class Gathering:
+    """The arrivals of one process."""
+
+    def __init__(
+        self, database: Database, now: Callable[[], datetime], noticed: Noticed, changed: Callable[[str], None]
+    ) -> None:
+        self._db = database
+        self._now = now
+        self._noticed = noticed
+        self._changed = changed
+        self._coming: deque[tuple[Arrival, asyncio.Future[list[Accepted]]]] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self.pressure = Pressure()
+
+    async def accept(self, arrival: Arrival) -> list[Accepted]:
+        """Take on a group; durable on return. Raises Overloaded, StoreBusy, and what deciding about it raises."""
+        done: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
+        self._coming.append((arrival, done))
+        self.pressure.came()
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="alerts")
+        return await done
+
+    async def _write(self) -> None:
+        try:
+            while self._coming:
+                await asyncio.sleep(0)  # What the loop has read by now comes along.
+                part = self._next()
+                await self._write_part(part)
+        finally:
+            self._writing = None
+
+    def _next(self) -> list[tuple[Arrival, asyncio.Future[list[Accepted]]]]:
+        part: list[tuple[Arrival, asyncio.Future[list[Accepted]]]] = []
+        alerts = 0
+        while self._coming and (not part or alerts + len(self._coming[0][0].group.alerts) <= MOST_ALERTS):
+            arrival, done = self._coming.popleft()
+            if not done.done():  # else its request has given up
+                part.append((arrival, done))
+                alerts += len(arrival.group.alerts)
+        return part
+
+    async def _write_part(self, part: list[tuple[Arrival, asyncio.Future[list[Accepted]]]]) -> None:
+        arrivals, now = [arrival for arrival, _ in part], self._now()
+
+        def work(connection: Connection) -> tuple[list[Answer], list[str]]:
+            answers = accept_all(connection, arrivals, now)
+            taken = [item for answer in answers if isinstance(answer, list) for item in answer]
+            return answers, self._noticed(connection, taken, now)
+
+        try:
+            answers, others = await self._db.write(work)
+        except StoreBusy as error:
+            for _, done in part:
+                _settle(done, error)
+        except Exception as error:
+            if len(part) == 1:
+                _settle(part[0][1], error)
+                return
+            for one in part:  # One that can't be written must not cost the others.
+                await self._write_part([one])
+        else:
+            for (_, done), answer in zip(part, answers, strict=True):
+                _settle(done, answer)
+            for incident_id in others:
+                self._changed(incident_id)
+
+
+def _settle(done: asyncio.Future[list[Accepted]], answer: Answer | Exception) -> None:
+    if done.done():
+        return
+    if isinstance(answer, Exception):
+        done.set_exception(answer)
+    else:
+        done.set_result(answer)
