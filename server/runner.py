@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class RunnerTimes:
 IN_A_STORM = 4
 """Legs that are looked for at once while alerts storm in."""
 MOST_LEGS = 100
+BETWEEN_LEGS_SECONDS = 0.5
 LOOK_SECONDS = 0.05
 
 
@@ -79,6 +81,7 @@ class Runner:
         self._kicked = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._under_way = 0
+        self._began = 0.0
 
     def start(self, queue: QueueLike) -> None:
         """Begin to look for runnable legs: at once when something was committed, and in any case now and then."""
@@ -111,13 +114,15 @@ class Runner:
     async def _turn(self) -> None:
         """Accepting comes first: what is not on disk can be lost, a repair only comes later.
 
-        While alerts storm in, legs that have not begun wait, but for one at a time; none waits beyond its patience, as
+        While alerts storm in, legs that have not begun wait, but for one at a time, two a second at most; none waits beyond its patience, as
         a storm may last. In quiet times nothing waits.
         """
         for _ in range(int(self._times.patience / LOOK_SECONDS)):
-            if not (self._under_way and self._store.storming):
-                return
+            between = time.monotonic() - self._began
+            if not self._store.storming or (not self._under_way and between > BETWEEN_LEGS_SECONDS):
+                break
             await asyncio.sleep(LOOK_SECONDS)
+        self._began = time.monotonic()
 
     async def _run_leg(self, incident_id: str, leg: int) -> LegEnd | Failed | None:
         holder = f"{self._name}:{leg}"
