@@ -23,6 +23,8 @@ log = logging.getLogger("selfheal.notices")
 
 LOOK_SECONDS = 5.0
 TURN_SECONDS = 60.0
+BETWEEN_LOOKS_SECONDS = 0.2
+"""News come with every commit; people read slower than that."""
 MAX_WAIT_SECONDS = 3600.0
 MAX_TARGET_WAIT_SECONDS = 300.0
 GIVE_UP_AFTER = timedelta(days=3)
@@ -54,6 +56,7 @@ class NotifyWorker:
                 with contextlib.suppress(TimeoutError):  # What has come due without news is looked for anyway.
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._news.wait()
+                await asyncio.sleep(BETWEEN_LOOKS_SECONDS)
         finally:
             for task in self._serving.values():
                 task.cancel()

@@ -24,6 +24,8 @@ log = logging.getLogger("selfheal.runner")
 Condition = Callable[[Alert], Awaitable[bool | None]]
 """Whether Prometheus shows the alert's condition now; None where it can't be asked."""
 
+BETWEEN_LEGS_SECONDS = 0.5
+"""While alerts storm in."""
 AT_A_TIME = 4
 """Legs taken in one transaction: few, so that processes that are as idle share what came in at once."""
 
@@ -85,6 +87,7 @@ class Runner:
         """The holder of each incident whose leg runs here."""
         self._takes_back_from = 0.0
         self._storms_since: float | None = None
+        self._began = 0.0
         self._kicked = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -207,11 +210,11 @@ class Runner:
 
     async def _take(self) -> bool:
         """Start what may run, as far as there is room. False where there was nothing, or no room."""
-        room = min(self._concurrency - len(self._legs), AT_A_TIME)
-        if room <= 0 or self._lets_pass():
+        room = min(self._concurrency - len(self._legs), self._at_a_time())
+        if room <= 0:
             return False
         # Shielded: a leg that was taken must be run, also where `stop` comes in between.
-        asked_at = elapsed()
+        asked_at = self._began = elapsed()
         claiming = asyncio.ensure_future(self._store.claim(self._name, self._times.lease, room))
         try:
             begun = await asyncio.shield(claiming)
@@ -221,18 +224,20 @@ class Runner:
         self._start(begun, asked_at)
         return bool(begun)
 
-    def _lets_pass(self) -> bool:
-        """Whether what comes in goes first: what is not on disk can be lost, a repair only comes later.
+    def _at_a_time(self) -> int:
+        """How many legs to take now. Accepting comes first: what is not on disk can be lost, a repair comes later.
 
-        While alerts storm in, legs that have not begun wait, but for one at a time; not beyond their patience, as a
-        storm may last. In quiet times nothing waits.
+        While alerts storm in, legs that have not begun wait, but for one at a time, two a second at most; not beyond
+        their patience, as a storm may last. In quiet times nothing waits.
         """
         if not self._store.storming:
             self._storms_since = None
-            return False
-        if self._storms_since is None:
-            self._storms_since = elapsed()
-        return bool(self._legs) and elapsed() - self._storms_since < self._times.patience
+            return AT_A_TIME
+        now = elapsed()
+        self._storms_since = now if self._storms_since is None else self._storms_since
+        if now - self._storms_since > self._times.patience:
+            return AT_A_TIME
+        return 0 if self._legs or now - self._began < BETWEEN_LEGS_SECONDS else 1
 
     def _start(self, begun: Sequence[Leg], asked_at: float) -> None:
         for leg in begun:

@@ -159,7 +159,8 @@ class _Taking:
         if decided.decision == "joined":
             if writes.remember(holding, one):
                 writes.tell(holding.id, f"joined:{alert.fingerprint}", decided.reason, author="alertmanager")
-            holding.changes["withdrawn"] = 0
+            if holding.withdrawn:
+                holding.changes["withdrawn"], holding.withdrawn = 0, False
             if placed.issue_type not in holding.issue_types:
                 holding.issue_types.append(placed.issue_type)
                 holding.changes["issue_types"] = json.dumps(holding.issue_types)
@@ -177,11 +178,12 @@ class _Taking:
             writes.let_go(holding)
             del self._known.holdings[placed.key]
         if decided.withdraws:
-            holding.changes["withdrawn"] = 1
+            holding.changes["withdrawn"], holding.withdrawn = 1, True
             if holding.phase in RESTING_PHASES:
                 holding.phase = "queued"
                 holding.changes |= {"phase": "queued", "wake_at": None}
-        writes.changed(holding)
+        if holding.changes:  # A repeat changes nothing of the incident itself.
+            writes.changed(holding)
 
     def _number(self) -> int:
         if not self._numbers:

@@ -23,6 +23,7 @@ Key = tuple[str, str]
 _HOLDING = Query(
     (
         *("i.number", "i.id", "i.resource_kind", "i.resource_id", "i.phase", "i.issue_types"),
+        "i.withdrawn",
         f"CASE WHEN i.phase = '{TAKEN_OVER}' THEN i.outcome END",
     ),
     # By literal: a parameter would not let the database use its partial index of open incidents.
@@ -78,6 +79,7 @@ class Holding:
     issue_types: list[str]
     outcome: OutcomeStatus | None = None
     new: bool = False
+    withdrawn: bool = False
     seen: dict[str, SeenAlert] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
@@ -118,8 +120,9 @@ def open_incidents(connection: Connection, keys: Iterable[Key]) -> dict[Key, Hol
     """The incidents that hold these resources now."""
     found: dict[Key, Holding] = {}
     for row in matching(connection, _HOLDING, list(keys)):
-        number, incident_id, kind, resource_id, phase, issue_types, ended = row
+        number, incident_id, kind, resource_id, phase, issue_types, withdrawn, ended = row
         holding = Holding(incident_id, number, phase, list(_issue_types(issue_types)), _kept(phase, ended))
+        holding.withdrawn = bool(withdrawn)
         found[kind, resource_id] = holding
     return found
 
