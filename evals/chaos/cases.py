@@ -91,6 +91,29 @@ def play(ground: Ground, database: Database, point: Point, how: How = "kill") ->
         ground.mend()
 
 
+def restart_database(ground: Ground) -> Result:
+    """PostgreSQL itself is killed and started again while the repair soaks."""
+    began, point = time.monotonic(), Point("database", "after", 1, "the effect: PostgreSQL is restarted")
+    ground.fresh("postgresql")
+    ground.start(WEB, "serve", "--web-only")
+    ground.ready()
+    ground.start(VICTIM, "worker")
+    ground.ready(VICTIM)
+    try:
+        before = ground.spawned()
+        ground.strike()
+        wait_until(lambda: None if ground.spawned() > before else "not yet", SECONDS, "the service is started")
+        ground.restart_database()
+        record = ground.ended()
+        effects = ground.spawned() - before
+        story = _told(record) if record else _logs(ground)
+        verdict = verdict_of(record, effects)
+        return Result("postgresql", point, "kill", verdict, effects, time.monotonic() - began, story=story)
+    finally:
+        ground.end()
+        ground.mend()
+
+
 def verdict_of(record: Mapping[str, Any] | None, effects: int) -> Verdict:
     """Nothing lost, nothing done twice; or honestly not known, and a human told."""
     if effects > 1:

@@ -90,6 +90,11 @@ class Ground:
         if name:
             wait_until(lambda: self._not_healing(name), SECONDS, f"{name} is ready", every=0.05)
 
+    def restart_database(self) -> None:
+        """PostgreSQL, as by a crash."""
+        assert self._postgres is not None, "there is no PostgreSQL on this ground"
+        self._postgres.restart()
+
     def signal(self, name: str, number: signal.Signals) -> None:
         self._running[name].send_signal(number)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.chaos.cases import Result, play, rehearse
+from evals.chaos.cases import Result, play, rehearse, restart_database
 from evals.chaos.ground import Database, Ground
 from evals.chaos.points import How, Point
 
@@ -34,6 +34,9 @@ def run(ground: Ground, databases: Iterable[Database], told: Callable[[Result], 
             if only in f"{how} {point}":
                 results.append(play(ground, database, point, how))
                 told(results[-1])
+        if database == "postgresql" and only in "restart_database":
+            results.append(restart_database(ground))
+            told(results[-1])
     return results
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from evals.chaos.cases import play
+from evals.chaos.cases import play, restart_database
 from evals.chaos.ground import Database, Ground, ground
 from evals.chaos.points import How, Point
 from evals.postgres_server import NoPostgres, running_postgres
@@ -45,4 +45,9 @@ def test_nothing_is_lost_and_nothing_done_twice(
 ) -> None:
     point = Point(event, "before" if side == "before" else "after", nth)
     result = play(field, database, point, how)
+    assert (result.verdict, result.effects) == ("once", 1), result.story
+
+
+def test_a_heal_goes_on_though_postgresql_is_restarted_in_its_middle(field: Ground) -> None:
+    result = restart_database(field)
     assert (result.verdict, result.effects) == ("once", 1), result.story
