@@ -73,7 +73,7 @@ def _first_action(server: Server, number: int) -> float:
 
 def overhead(bench: Bench) -> dict[str, Measured]:
     """Heals one after another, their tools doing nothing."""
-    heals, runs = (40, 1) if bench.quick else (200, 3)
+    heals, runs = (20, 1) if bench.quick else (200, 3)
     fifties, most = [], []
     for number in range(runs):
         folder = bench.folder(f"overhead-{number}")
