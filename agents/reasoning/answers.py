@@ -1,11 +1,16 @@
 """The shape of a model's answers and what must hold for them: the model is believed only as far as this code checks.
 
 A server's "structured output" may be no such thing, so the same model validates every answer, however it came.
+
+Making such a shape and its schema takes milliseconds in which no other heal goes on, and most questions are alike: the
+latest are kept.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -21,6 +26,8 @@ STEP_TEXT_CHARS = 200
 MAX_ASKS = 4
 """Questions of one answer: then it is time to look at what came back."""
 WHY = "why"
+KEPT = 128
+"""Shapes of each sort."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -54,14 +61,23 @@ class DiagnosisAnswer(Answered):
 
 def diagnosis_answer(kind: ResourceKind) -> type[DiagnosisAnswer]:
     """DiagnosisAnswer with the causes of this kind, `unknown` and `no_fault` only."""
-    causes = one_of([*(cause.name for cause in kind.causes), UNKNOWN_CAUSE, NO_FAULT])
-    return create_model("DiagnosisAnswer", __base__=DiagnosisAnswer, suspected_cause=(causes, ...))
+    return _answer_of((*(cause.name for cause in kind.causes), UNKNOWN_CAUSE, NO_FAULT))
+
+
+@lru_cache(KEPT)
+def _answer_of(causes: tuple[str, ...]) -> type[DiagnosisAnswer]:
+    return create_model("DiagnosisAnswer", __base__=DiagnosisAnswer, suspected_cause=(one_of(causes), ...))
 
 
 def asking_answer(answer: type[DiagnosisAnswer], tools: Sequence[InquirySpec]) -> type[DiagnosisAnswer]:
     """The same with `ask`: for servers that can't be offered tools of their own. A question has the params under the
     tool's name: the fewest words that still bind each tool to its own."""
-    fields: dict[str, Any] = {tool.name: (tool.params, Field(default=None)) for tool in tools} | {WHY: (str, "")}
+    return _asking_of(answer, tuple((tool.name, tool.params) for tool in tools))
+
+
+@lru_cache(KEPT)
+def _asking_of(answer: type[DiagnosisAnswer], tools: tuple[tuple[str, type[BaseModel]], ...]) -> type[DiagnosisAnswer]:
+    fields: dict[str, Any] = {name: (params, Field(default=None)) for name, params in tools} | {WHY: (str, "")}
     question: Any = create_model("Ask", __base__=Answered, **fields)
     return create_model(
         answer.__name__, __base__=answer, ask=(list[question], Field(default_factory=list, max_length=MAX_ASKS))
@@ -75,18 +91,30 @@ def one_of(values: Sequence[Any]) -> Any:
 
 def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
     """JSON schema, named and described, as the wire format wants it, and no longer than it must be: tokens are dear."""
+    schema: dict[str, Any] = json.loads(_schema_text(answer))
+    return schema
+
+
+@lru_cache(KEPT)
+def _schema_text(answer: type[BaseModel]) -> str:
+    """As text, so that nobody changes what is kept."""
     description = "What is wrong with the resource." if issubclass(answer, DiagnosisAnswer) else "What to do about it."
-    return _terse(answer.model_json_schema()) | {"title": answer.__name__, "description": description}
+    return json.dumps(_terse(answer.model_json_schema()) | {"title": answer.__name__, "description": description})
 
 
 def tool_of(tool: InquirySpec) -> dict[str, Any]:
     """A read-only tool in the wire format."""
-    parameters = _terse(tool.params.model_json_schema())
+    parameters = json.loads(_params_text(tool.params))
     parameters.pop("description", None)
     return {
         "type": "function",
         "function": {"name": tool.name, "description": tool.summary, "parameters": parameters},
     }
+
+
+@lru_cache(KEPT)
+def _params_text(params: type[BaseModel]) -> str:
+    return json.dumps(_terse(params.model_json_schema()))
 
 
 def _terse(schema: dict[str, Any]) -> dict[str, Any]:

@@ -27,13 +27,18 @@ GROUPS: tuple[Group, ...] = (
     Group("first-action", heals.FIRST, heals.first_action),
     Group("overhead", heals.OVERHEAD, heals.overhead, healed.SETTINGS),
     Group("rate", heals.RATE, heals.rate, healed.SETTINGS),
-    Group("model", heals.MODEL, heals.model, f"{healed.SETTINGS}; worker_concurrency: 64 (as many as are in flight)"),
+    Group(
+        "model",
+        heals.MODEL,
+        heals.model,
+        f"{healed.SETTINGS}; worker_concurrency: 64 (as many as are in flight); no budget",
+    ),
     Group("resting", resting.NAMES, resting.measure, healed.SETTINGS),
     Group("history", history.NAMES, history.measure, healed.SETTINGS),
     Group(
         "scale",
         scaling.NAMES,
         scaling.measure,
-        f"{healed.SETTINGS}; worker_concurrency: 8 (a worker waits for the model)",
+        f"{healed.SETTINGS}; {scaling.SETTINGS}",
     ),
 )

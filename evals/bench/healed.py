@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from evals.bench.bodies import alert, body, instance
 from evals.bench.posting import Answers, post_all, request
-from evals.bench.program import SPANS
+from evals.bench.program import ENDED as END
+from evals.bench.program import HEALTH, SPANS, TAKEN
 from evals.bench.servers import Server, serving
 from evals.bench.stand_ins import stand_ins
 from evals.bench.tools import AUTO, FOLDER
@@ -20,7 +23,8 @@ AT_ONCE_HEALED = {"soak_seconds": 0, "verify_timeout_seconds": 60}
 """Health need not hold for a time: that is waiting, and not our work."""
 SETTINGS = "healing.soak_seconds: 0 (waiting for health to hold is no work)"
 ENDED = "SELECT count(*) FROM incidents WHERE phase NOT IN ('queued', 'running', 'waiting')"
-TOOLS = ("selfheal.evidence", "selfheal.action", "selfheal.model")
+TOOLS = ("selfheal.evidence", "selfheal.model", HEALTH)
+"""What asks the world. Not `selfheal.action`, which holds our journal: of an action that does nothing, that is all."""
 
 
 @contextmanager
@@ -61,23 +65,82 @@ def heal_one_after_another(server: Server, kind: str, numbers: Sequence[int]) ->
         server.wait_for(ENDED, ended, 60, every=0.005)
 
 
-def overheads(folder: Path) -> list[float]:
-    """Of each heal, in milliseconds: its time less what its tools and models took, whichever ran side by side."""
-    whole: dict[str, float] = defaultdict(float)
-    tools: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for line in (folder / "spans.jsonl").read_text().splitlines():
-        name, incident, began, ended = json.loads(line)
-        if name.startswith("selfheal.heal"):
-            whole[incident] += ended - began
-        elif name.startswith(TOOLS):
-            tools[incident].append((began, ended))
-    return [(took - _covered(tools[incident])) * 1000 for incident, took in whole.items()]
+@dataclass(frozen=True)
+class Line:
+    """One line of the spans' file. Times are seconds since the epoch."""
+
+    name: str
+    incident: str
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
 
 
-def _covered(spans: Sequence[tuple[float, float]]) -> float:
+@dataclass(frozen=True)
+class TakenLeg:
+    """A leg that a process took."""
+
+    incident: str
+    number: int
+
+
+def spans(folder: Path) -> list[Line]:
+    """All that was written so far."""
+    return [Line(*json.loads(line)) for line in (folder / "spans.jsonl").read_text().splitlines()]
+
+
+def legs(folder: Path) -> list[TakenLeg]:
+    """Each as often as it was taken, by whichever process."""
+    taken = (line for line in spans(folder) if line.name.startswith(TAKEN))
+    return [TakenLeg(line.incident, int(line.name.rpartition(" ")[2])) for line in taken]
+
+
+def overheads(server: Server) -> list[float]:
+    """Of each heal, in milliseconds: its time less what its tools and models took, whichever ran side by side.
+
+    From the moment its alert was received until its end is on disk, so that all our commits are in it.
+    """
+    lines = _by_incident(server.folder.parent)
+    took = []
+    latest = server.query("SELECT id, received_at FROM incidents ORDER BY number DESC LIMIT ?", len(lines))
+    for incident, received in reversed(latest):
+        ends = [line.ended for line in lines[incident] if line.name.startswith(END)]
+        if ends:
+            tools = _covered(line for line in lines[incident] if line.name.startswith(TOOLS))
+            took.append((max(ends) - received - tools) * 1000)
+    return took
+
+
+def parts(folder: Path) -> dict[str, float]:
+    """Where the time goes: medians in milliseconds, of each node less what its tools took, and of what lies between."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for lines in _by_incident(folder).values():
+        tools = [line for line in lines if line.name.startswith(TOOLS)]
+        nodes = [line for line in lines if line.name.startswith("selfheal.node ")]
+        for node in nodes:
+            inside = _covered(tool for tool in tools if node.began <= tool.began and tool.ended <= node.ended)
+            found[node.name.removeprefix("selfheal.")].append(node.seconds - inside)
+        whole = [line for line in lines if line.name.startswith("selfheal.heal ")]
+        found["the graph between nodes"] += [line.seconds - sum(node.seconds for node in nodes) for line in whole]
+        found["taking the leg"] += [line.seconds for line in lines if line.name.startswith(TAKEN)]
+        found["writing the end"] += [line.seconds for line in lines if line.name.startswith(END)]
+    return {name: round(median(times) * 1000, 2) for name, times in found.items() if times}
+
+
+def _by_incident(folder: Path) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = defaultdict(list)
+    for line in spans(folder):
+        found[line.incident].append(line)
+    return found
+
+
+def _covered(lines: Iterable[Line]) -> float:
     """Seconds in which at least one was under way."""
     covered, until = 0.0, float("-inf")
-    for began, ended in sorted(spans):
-        covered += max(0.0, ended - max(began, until))
-        until = max(until, ended)
+    for line in sorted(lines, key=lambda one: one.began):
+        covered += max(0.0, line.ended - max(line.began, until))
+        until = max(until, line.ended)
     return covered

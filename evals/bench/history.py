@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median, quantiles
 
+from sqlalchemy import create_engine
+
 from evals.bench.bench import Bench
 from evals.bench.bodies import fingerprint, fleet, instance
 from evals.bench.figures import Measured, middle, unmeasured
@@ -16,6 +18,7 @@ from evals.bench.healed import AT_ONCE_HEALED, heal_one_after_another, healer, o
 from evals.bench.servers import Server, serving
 from evals.bench.wrk import load, missing
 from server.store import Store
+from server.store.intake_facts import open_incidents
 
 NAMES = ("history_accept_ratio", "history_overhead_ratio", "lookup_p99_ms")
 LONG, SHORT = 100_000, 1_000
@@ -37,7 +40,7 @@ def closed_incidents(database: Path, count: int, kind: str = "Instance") -> None
     """Write closed incidents as heals leave them, each with its alert, its timeline, its journal and its past."""
     with closing(sqlite3.connect(database)) as connection:
         first = connection.execute("SELECT coalesce(max(number), 0) FROM incidents").fetchone()[0] + 1
-        began = time.time() - 30 * DAY
+        began = time.time() - 1.5 * DAY  # what is older is compacted meanwhile, which would be measured too
         outcome = json.dumps({"status": "mitigated", "rule": "", "reason": "seen healthy", "times": {}})
         with connection:
             for start in range(0, count, 1_000):
@@ -118,7 +121,7 @@ def _overhead(bench: Bench) -> dict[str, Measured]:
                 heal_one_after_another(server, "BenchNoop", range(heals + 3))
                 if count == LONG:
                     lookups = _lookups(server)
-            took[count].append(median(overheads(folder)[3:]))
+            took[count].append(median(overheads(server)[3:]))
         ratios.append(took[LONG][-1] / took[SHORT][-1])
         bench.say(f"overhead with {LONG} closed {took[LONG][-1]:.1f} ms, with {SHORT} {took[SHORT][-1]:.1f} ms")
     p99 = quantiles(lookups, n=100)[98] if len(lookups) > 1 else lookups[0]
@@ -131,10 +134,6 @@ def _overhead(bench: Bench) -> dict[str, Measured]:
 
 def _lookups(server: Server) -> list[float]:
     """The query by which the open incident of a resource is found, asked of a connection of its own."""
-    from sqlalchemy import create_engine
-
-    from server.store.intake_facts import open_incidents
-
     took = []
     engine = create_engine(f"sqlite:///{server.database}")
     with engine.connect() as connection:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import sqlite3
 import time
-from pathlib import Path
 from statistics import median
 
 from evals.bench.bench import Bench
 from evals.bench.bodies import alert, body, fleet, instance
 from evals.bench.figures import Measured
 from evals.bench.healed import AT_ONCE_HEALED, healer, post
+from evals.bench.process import resident_mib
 from evals.bench.servers import HOOK, Server, settle
 
 NAMES = (
@@ -63,34 +64,46 @@ def _queued(bench: Bench) -> dict[str, Measured]:
         post(server, "BenchSlow", range(40))
         server.wait_for("SELECT count(*) FROM journal", 32, 60)
         settle(REST_SECONDS)
-        before = _rss(pid)
+        before = resident_mib(pid)
         post(server, "BenchSlow", range(40, 40 + MANY), per_post=50)
         settle(REST_SECONDS)
-        after = _rss(pid)
+        after = resident_mib(pid)
         queued = server.number("SELECT count(*) FROM incidents WHERE phase = 'queued'")
     bench.say(f"{queued} queued: {before:.1f} → {after:.1f} MiB")
     return {"rss_1000_queued_delta_mib": Measured(after - before, (after - before,), detail={"queued": queued})}
 
 
 def _waiting(bench: Bench) -> dict[str, Measured]:
-    """Idle after one heal; then a thousand plans wait for a human."""
+    """Idle after one heal; then a thousand plans wait for a human.
+
+    What is more after that is what so many heals have left behind; a start with them and one without tell what it is
+    that waits.
+    """
     folder = bench.folder("waiting")
     with healer(folder, "BenchNoop", MANY + 1, policies=(), healing=AT_ONCE_HEALED) as server:
+        settle(REST_SECONDS)
+        started = resident_mib(server.pid)
         post(server, "BenchNoop", [MANY])
         server.wait_for(_WAITING, 1, 60)
         settle(REST_SECONDS)
-        idle = _rss(server.pid)
+        idle = resident_mib(server.pid)
         size = _disk(server)
         post(server, "BenchNoop", range(MANY), per_post=50)
         server.wait_for(_WAITING, MANY + 1, 300)
         settle(REST_SECONDS)
-        waiting = _rss(server.pid)
+        waiting = resident_mib(server.pid)
         evidence = server.number("SELECT sum(length(raw)) FROM evidence_raw")
-    used = (_disk(server) - size - evidence) / MANY / 1024
+        used = (_disk(server) - size - evidence) / MANY / 1024
+        server.kill()
+        server.start()
+        settle(REST_SECONDS)
+        restarted = resident_mib(server.pid)
     bench.say(f"{MANY} waiting: {idle:.1f} → {waiting:.1f} MiB, {used:.1f} KiB of disk each")
+    bench.say(f"started without: {started:.1f} MiB, with them: {restarted:.1f} MiB")
+    starts = {"started_without_mib": round(started, 1), "started_with_them_mib": round(restarted, 1)}
     return {
         "rss_idle_mib": Measured(idle, (idle,)),
-        "rss_1000_waiting_delta_mib": Measured(waiting - idle, (waiting - idle,)),
+        "rss_1000_waiting_delta_mib": Measured(waiting - idle, (waiting - idle,), detail=starts),
         "disk_per_waiting_kib": Measured(used, (used,)),
     }
 
@@ -98,11 +111,9 @@ def _waiting(bench: Bench) -> dict[str, Measured]:
 _WAITING = "SELECT count(*) FROM incidents WHERE phase = 'waiting_approval'"
 
 
-def _rss(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
-
-
 def _disk(server: Server) -> int:
-    """Bytes of the databases: with what a log still holds, which is no more than once what is to be written."""
+    """Bytes of the databases, with what their logs still held."""
+    for path in server.folder.glob("selfheal*.db"):
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     return sum(path.stat().st_size for path in server.folder.glob("selfheal*.db"))

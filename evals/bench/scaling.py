@@ -2,91 +2,78 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections import Counter
 from statistics import median
-from typing import Any
 
 import psycopg
 
 from evals.bench.bench import Bench
 from evals.bench.figures import Measured, unmeasured
-from evals.bench.healed import AT_ONCE_HEALED, healer, post
+from evals.bench.healed import AT_ONCE_HEALED, healer, legs, post
 from evals.bench.servers import Server
-from evals.bench.temporary_postgres import postgres_missing, temporary_postgres
 from evals.lab.probing import wait_until
+from evals.postgres_server import NoPostgres, PostgresServer, running_postgres
 
 NAMES = ("scale_2", "scale_4", "double_claims")
 CONCURRENCY = 8
 """Of one worker: few enough that a worker waits for the model and not for the machine's two cores."""
-HEALS = 96
+ROUNDS, FEWER_ROUNDS = 5, 3
+WORKERS = (1, 2, 4)
+SETTINGS = (
+    f"worker_concurrency: {CONCURRENCY} (a worker waits for the model, not for the machine's cores); "
+    "database_url: PostgreSQL with fsync; no budget of the model's calls"
+)
 
 
 def measure(bench: Bench) -> dict[str, Measured]:
-    """All three."""
-    if (why := postgres_missing() or _unsupported()) is not None:
-        return dict.fromkeys(NAMES, unmeasured(why))
+    """All three; one worker, two and four by turns, each with as many heals as it has places, some times over."""
     runs = 1 if bench.quick else 3
-    doubled, ratios = 0, {2: [], 4: []}  # type: ignore[var-annotated]
-    for number in range(runs):
-        seconds = {}
-        for workers in (1, 2, 4):
-            took, twice = _run(bench, bench.folder(f"scale-{workers}-{number}"), workers)
-            seconds[workers] = took
-            doubled += twice
-            bench.say(f"{workers} workers: {HEALS} heals in {took:.1f} s, {twice} legs run twice")
-        for workers, found in ratios.items():
-            found.append(seconds[1] / seconds[workers])
+    doubled: list[float] = []
+    ratios: dict[int, list[float]] = {2: [], 4: []}
+    rates: dict[int, list[float]] = {workers: [] for workers in WORKERS}
+    try:
+        with running_postgres(durable=True) as postgres:
+            for number in range(runs):
+                for workers in WORKERS:
+                    rate, twice = _run(bench, f"scale-{workers}-{number}", postgres, workers)
+                    rates[workers].append(rate)
+                    doubled.append(twice)
+                    bench.say(f"{workers} workers: {rate:.2f} heals/s, {twice} legs run twice")
+                for workers, found in ratios.items():
+                    found.append(rates[workers][-1] / rates[1][-1])
+    except NoPostgres as error:
+        return dict.fromkeys(NAMES, unmeasured(str(error)))
+    detail = {f"heals_per_s_{workers}": round(median(found), 3) for workers, found in rates.items()}
     return {
-        "scale_2": Measured(median(ratios[2]), tuple(ratios[2])),
-        "scale_4": Measured(median(ratios[4]), tuple(ratios[4])),
-        "double_claims": Measured(doubled, (doubled,)),
+        "scale_2": Measured(median(ratios[2]), tuple(ratios[2]), detail=detail),
+        "scale_4": Measured(median(ratios[4]), tuple(ratios[4]), detail=detail),
+        "double_claims": Measured(sum(doubled), tuple(doubled)),
     }
 
 
-def _unsupported() -> str | None:
-    """Why this release can't be measured so."""
-    told = subprocess.run([sys.executable, "-m", "server.cli", "--help"], capture_output=True, text=True, check=False)
-    serve = subprocess.run(
-        [sys.executable, "-m", "server.cli", "serve", "--help"], capture_output=True, text=True, check=False
-    )
-    if " worker " not in told.stdout or "--web-only" not in serve.stdout:
-        return "`selfheal worker` and `serve --web-only` on PostgreSQL are not in this release yet"
-    return None
-
-
-def _run(bench: Bench, folder: Path, workers: int) -> tuple[float, int]:
-    """Seconds for all heals, and how many legs ran twice."""
-    llm = {"model": "scripted", "structured_output": "json_schema"}
-    with (
-        temporary_postgres() as url,
-        healer(
-            folder, "BenchNoop", HEALS, healing=AT_ONCE_HEALED, llm=llm, worker_concurrency=CONCURRENCY,
-            database_url=url, start=("serve", "--web-only"),
-        ) as server,
-        _workers(server, workers),
-    ):  # fmt: skip
-        began = time.time()
-        post(server, "BenchNoop", range(HEALS), per_post=32, at_once=3)
-        _wait(url, "SELECT count(*) FROM past_heals", HEALS)
+def _run(bench: Bench, name: str, postgres: PostgresServer, workers: int) -> tuple[float, int]:
+    """Heals a second while all places are taken, and how many legs were run twice."""
+    folder, url = bench.folder(name), postgres.new_database()
+    places = workers * CONCURRENCY
+    heals = places * (FEWER_ROUNDS if bench.quick else ROUNDS)
+    llm = {"model": "scripted", "structured_output": "json_schema", "budget": {"day_calls": None, "day_tokens": None}}
+    with healer(
+        folder, "BenchNoop", heals + places, healing=AT_ONCE_HEALED, llm=llm, worker_concurrency=CONCURRENCY,
+        database_url=url, start=("serve", "--web-only"),
+    ) as server:  # fmt: skip
+        for number in range(workers):
+            server.run(f"worker-{number}", "worker")
+        wait_until(lambda: _not_ready(server, workers), 60, "the workers are ready", every=0.2)
+        post(server, "BenchNoop", range(places), per_post=8, at_once=2)  # each loads the model's client
+        _wait(url, places)
+        post(server, "BenchNoop", range(places, places + heals), per_post=8, at_once=4)
+        _wait(url, places + heals)
         with psycopg.connect(url) as connection:
-            last = connection.execute("SELECT max(closed_at) FROM past_heals").fetchone()
-        legs = _legs(folder)
-    assert last is not None
-    return last[0] - began, len(legs) - len(set(legs))
-
-
-@contextmanager
-def _workers(server: Server, count: int) -> Iterator[None]:
-    """That many, each ready: each says so in its log."""
-    for number in range(count):
-        server.run(f"worker-{number}", "worker")
-    wait_until(lambda: _not_ready(server, count), 60, "the workers are ready", every=0.2)
-    yield
+            ends = [row[0] for row in connection.execute("SELECT closed_at FROM past_heals ORDER BY closed_at")]
+    # From when the first round has ended until the last begins to run out of heals: all places are taken.
+    steady = ends[2 * places - 1 : len(ends) - places // 2]
+    runs = Counter((leg.incident, leg.number) for leg in legs(folder))
+    return (len(steady) - 1) / (steady[-1] - steady[0]), sum(times - 1 for times in runs.values())
 
 
 def _not_ready(server: Server, count: int) -> str | None:
@@ -95,19 +82,11 @@ def _not_ready(server: Server, count: int) -> str | None:
     return f"{waiting} of {count} have not said so; the first: {logs[0][-300:]}" if waiting else None
 
 
-def _legs(folder: Path) -> list[str]:
-    """Heals begun, by the spans of all workers: a heal that two ran is there twice."""
-    import json
-
-    spans = (json.loads(line) for line in (folder / "spans.jsonl").read_text().splitlines())
-    return [incident for name, incident, _, _ in spans if name == "selfheal.node gather_context"]
-
-
-def _wait(url: str, statement: Any, wanted: int) -> None:
+def _wait(url: str, wanted: int) -> None:
     def missing() -> str | None:
         with psycopg.connect(url) as connection:
-            row = connection.execute(statement).fetchone()
+            row = connection.execute("SELECT count(*) FROM past_heals").fetchone()
         found = row[0] if row else 0
-        return None if found >= wanted else f"{found} of {wanted}"
+        return None if found >= wanted else f"{found} of {wanted} heals have ended"
 
-    wait_until(missing, 300, str(statement), every=0.3)
+    wait_until(missing, 300, "heals end", every=0.3)

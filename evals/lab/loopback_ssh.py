@@ -24,10 +24,14 @@ READY_WAIT = 5.0
 
 
 class LoopbackSsh:
-    """An sshd that lets the current user in with the key in `work/id_ed25519`."""
+    """An sshd that lets the current user in with the key in `work/id_ed25519`.
 
-    def __init__(self, work: Path) -> None:
+    `plain_shell`: commands run without the user's ~/.bashrc, which bash reads where sshd starts it.
+    """
+
+    def __init__(self, work: Path, plain_shell: bool = False) -> None:
         self._work = work
+        self._plain_shell = plain_shell
         self.key_file = work / "id_ed25519"
         self.known_hosts = work / "known_hosts"
         self.user = ""
@@ -96,7 +100,7 @@ MaxStartups 64
 MaxSessions 32
 LogLevel INFO
 # lets commands left running be found when the lab ends
-SetEnv "{MARK}={mark}"
+SetEnv "{MARK}={mark}"{" SHLVL=1" if self._plain_shell else ""}
 """
 
     def _missing(self, processes: ProcessGroup) -> str | None:

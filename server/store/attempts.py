@@ -10,21 +10,30 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from graph.records import Attempt
 from server.store.recalling import story_of
 from server.store.rows import attempts_of, moment, outcome_of
 from server.store.schema import journal, timeline
 
+_UNCLOSED = (
+    select(journal)
+    .where(journal.c.incident_id == bindparam("of_id"), journal.c.attempt > bindparam("last"))
+    .order_by(journal.c.started_at)
+)
+_DIAGNOSES = (
+    select(timeline.c.records)
+    .where(timeline.c.incident_id == bindparam("of_id"), timeline.c.node == "diagnose")
+    .order_by(timeline.c.at.desc())
+)
+
 
 def all_attempts(connection: Connection, row: Row[Any], now: datetime) -> tuple[Attempt, ...]:
     """Every attempt of an incident, the unclosed one included, oldest first."""
     closed = attempts_of(row)
     last = max((attempt.number for attempt in closed), default=0)
-    found = connection.execute(
-        select(journal).where(journal.c.incident_id == row.id, journal.c.attempt > last).order_by(journal.c.started_at)
-    ).all()
+    found = connection.execute(_UNCLOSED, {"of_id": row.id, "last": last}).all()
     if not found:
         return closed
     unclosed = Attempt(
@@ -52,10 +61,6 @@ def _why(row: Row[Any]) -> str:
 
 def last_diagnosis(connection: Connection, incident_id: str) -> Mapping[str, Any]:
     """What was last suspected, as it was told; empty where nothing was."""
-    records = connection.execute(
-        select(timeline.c.records)
-        .where(timeline.c.incident_id == incident_id, timeline.c.node == "diagnose")
-        .order_by(timeline.c.at.desc())
-    ).scalars()
+    records = connection.execute(_DIAGNOSES, {"of_id": incident_id}).scalars()
     told = next((told["diagnosis"] for told in records if told.get("diagnosis")), None)
     return told or story_of(connection, incident_id).get("diagnosis") or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from graph.ports import Hold
 from graph.records import Outcome
@@ -15,11 +15,12 @@ from server.store.budget_tables import cool_downs
 from server.store.rows import iso, moment, stamp, upsert
 
 RULE = "cool_down"
+_OF_RESOURCE = select(cool_downs).where(cool_downs.c.resource == bindparam("of_resource"))
 
 
 def hold(connection: Connection, resource_key: str, limits: FleetLimits, now: datetime) -> Hold | None:
     """Why nothing is done to the resource now, or None."""
-    row = connection.execute(select(cool_downs).where(cool_downs.c.resource == resource_key)).first()
+    row = connection.execute(_OF_RESOURCE, {"of_resource": resource_key}).first()
     return None if row is None else cooling(row.number, moment(row.escalated_at), limits, now)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, bindparam, func, or_, select
 
 from graph.ports import FleetView, Hold
 from graph.records import Resource
@@ -23,6 +23,8 @@ from server.store.schema import incidents, journal, leases
 from server.store.who import Who
 
 HOUR_SECONDS = 3600.0
+_LASTING = or_(pauses.c.until.is_(None), pauses.c.until > bindparam("now"))
+_IN_FORCE = select(pauses).where(_LASTING).order_by(pauses.c.at)
 
 
 @dataclass(frozen=True)
@@ -141,5 +143,4 @@ def _window(window: FreezeWindow, now: datetime) -> dict[str, Any]:
 
 
 def _in_force(connection: Connection, now: float) -> Sequence[Row[Any]]:
-    lasting = or_(pauses.c.until.is_(None), pauses.c.until > now)
-    return connection.execute(select(pauses).where(lasting).order_by(pauses.c.at)).all()
+    return connection.execute(_IN_FORCE, {"now": now}).all()

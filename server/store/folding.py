@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from graph.rules.notifying import ENDINGS
 from server.store.deliveries import told_before
@@ -14,16 +14,17 @@ from server.store.schema import incidents
 from server.store.storm_tables import storm_members, storm_notices, storms
 
 CANCELLED = "cancelled"
+_ITS_STORM = (
+    select(storms.c.id, storms.c.ended_at, storms.c.ended_how)
+    .join(storm_members, storm_members.c.storm_id == storms.c.id)
+    .where(storm_members.c.incident_id == bindparam("of_id"), storm_members.c.left_at.is_(None))
+    .order_by(storms.c.id.desc())
+)
 
 
 def folded(connection: Connection, payload: Mapping[str, Any]) -> bool:
     """Whether a notice is kept back, as its incident is part of a storm."""
-    row = connection.execute(
-        select(storms.c.id, storms.c.ended_at, storms.c.ended_how)
-        .join(storm_members, storm_members.c.storm_id == storms.c.id)
-        .where(storm_members.c.incident_id == payload["incident_id"], storm_members.c.left_at.is_(None))
-        .order_by(storms.c.id.desc())
-    ).first()
+    row = connection.execute(_ITS_STORM, {"of_id": payload["incident_id"]}).first()
     if row is None:
         return False
     if row.ended_at is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, null, or_, select, update
+from sqlalchemy import Connection, Float, Row, and_, bindparam, func, null, or_, select, update
 
 from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from graph.records import Attempt, Incident, Outcome, Times
@@ -67,7 +67,7 @@ class Leg:
     fresh: bool
 
 
-def may_run(now: float) -> Any:
+def may_run(now: Any) -> Any:
     # Of a rest that began before the clock was set back nobody knows when it ends: whoever rests looks again.
     due = or_(incidents.c.wake_at <= now, set_back(incidents.c.updated_at, now))
     return or_(
@@ -76,21 +76,37 @@ def may_run(now: float) -> Any:
     )
 
 
+_MAY_RUN = may_run(bindparam("now", type_=Float))
+_RUNNABLE = (
+    select(incidents)
+    .where(_MAY_RUN)
+    .order_by(func.coalesce(incidents.c.wake_at, incidents.c.received_at), incidents.c.number)
+    .limit(bindparam("most"))
+)
+_ITS_LEG = select(incidents).where(incidents.c.id == bindparam("of_id"), _MAY_RUN)
+_OWNER = select(leases.c.incident_id).where(leases.c.target == bindparam("of_target"))
+_LET_GO = leases.delete().where(leases.c.incident_id == bindparam("of_id"))
+_RESTING = incidents.c.phase.in_(("waiting", "waiting_approval"))
+_NEXT_WAKE = select(func.min(incidents.c.wake_at)).where(_RESTING)
+_FIRING = select(func.count()).where(alerts.c.incident_id == bindparam("of_id"), alerts.c.status == "firing")
+_NEWS = _FIRING.where(alerts.c.news_at > bindparam("began"))
+_LATEST_REQUEST = select(approvals).where(approvals.c.incident_id == bindparam("of_id")).order_by(approvals.c.id.desc())
+_ANSWERED = (
+    update(approvals)
+    .where(approvals.c.incident_id == bindparam("of_id"), approvals.c.state != "waiting")
+    .values(answer=null())
+)
+
+
 def runnable(connection: Connection, now: datetime, limit: int) -> list[Runnable]:
     """The legs that may be started, longest waiting first."""
-    rows = connection.execute(
-        select(incidents)
-        .where(may_run(stamp(now)))
-        .order_by(func.coalesce(incidents.c.wake_at, incidents.c.received_at), incidents.c.number)
-        .limit(limit)
-    )
+    rows = connection.execute(_RUNNABLE, {"now": stamp(now), "most": limit})
     return [Runnable(row.id, row.leg, f"{row.resource_kind}/{row.resource_id}", row.resource_kind) for row in rows]
 
 
 def next_wake(connection: Connection) -> datetime | None:
     """When the next resting heal wants to go on."""
-    resting = incidents.c.phase.in_(("waiting", "waiting_approval"))
-    at = connection.execute(select(func.min(incidents.c.wake_at)).where(resting)).scalar()
+    at = connection.execute(_NEXT_WAKE).scalar()
     return None if at is None else moment(at)
 
 
@@ -98,11 +114,11 @@ def begin(
     connection: Connection, incident_id: str, leg: int, holder: str, now: datetime, lease_seconds: float
 ) -> Leg | None:
     """Take the leg, or None where it is not (or no longer) to be had."""
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id, may_run(stamp(now)))).first()
+    row = connection.execute(_ITS_LEG, {"of_id": incident_id, "now": stamp(now)}).first()
     if row is None or row.leg != leg:
         return None
     target = f"{row.resource_kind}/{row.resource_id}"
-    owner = connection.execute(select(leases.c.incident_id).where(leases.c.target == target)).scalar()
+    owner = connection.execute(_OWNER, {"of_target": target}).scalar()
     if owner not in (None, incident_id):
         # A leg's number is used once: the next try, when the other may have let go, is another leg.
         wake = stamp(now) + LEASED_LOOK_AGAIN_SECONDS
@@ -185,9 +201,7 @@ def finish(
     connection: Connection, row: Row[Any], outcome: Outcome, now: datetime, common: Mapping[str, Any], rules: FleetRules
 ) -> None:
     """Write the outcome. What is mitigated lets go of its resource; what needs a human keeps it."""
-    still_firing = connection.execute(
-        select(func.count()).where(alerts.c.incident_id == row.id, alerts.c.status == "firing")
-    ).scalar_one()
+    still_firing = connection.execute(_FIRING, {"of_id": row.id}).scalar_one()
     taken = taking.active(connection, row.id) is not None
     keeps = taken or (outcome.status in ("escalated", "declined") and still_firing > 0)
     change(
@@ -204,7 +218,7 @@ def finish(
     tallies.heal_ended(connection, outcome.status, stamp(now) - row.received_at)
     taking.withdraw_request(connection, row.id)
     if not keeps:
-        connection.execute(leases.delete().where(leases.c.incident_id == row.id))
+        connection.execute(_LET_GO, {"of_id": row.id})
     elif not taken:
         taking.keep_only_own(connection, row, outcome.rule)
     if not keeps or outcome.rule not in taking.MAY_STILL_ACT:
@@ -219,14 +233,12 @@ def finish(
 def _news_since(connection: Connection, row: Row[Any]) -> bool:
     """Whether an alert fires that came, or came again, after this leg was given its incident: nobody verified it."""
     began = row.begun_at if row.begun_at is not None else row.received_at
-    newer = (alerts.c.incident_id == row.id, alerts.c.status == "firing", alerts.c.news_at > began)
-    return bool(connection.execute(select(func.count()).where(*newer)).scalar_one())
+    return bool(connection.execute(_NEWS, {"of_id": row.id, "began": began}).scalar_one())
 
 
 def _answered(connection: Connection, incident_id: str) -> None:
     """The leg has ended with the answer taken in: it must not answer a later question too."""
-    settled = and_(approvals.c.incident_id == incident_id, approvals.c.state != "waiting")
-    connection.execute(update(approvals).where(settled).values(answer=null()))
+    connection.execute(_ANSWERED, {"of_id": incident_id})
 
 
 def _failed(
@@ -298,9 +310,7 @@ def _ask(connection: Connection, row: Row[Any], asked: WaitingForApproval, now: 
 
 def _answer(connection: Connection, row: Row[Any], now: datetime) -> Mapping[str, Any] | None:
     """The answer to the latest approval request: a human's, or its expiry."""
-    latest = connection.execute(
-        select(approvals).where(approvals.c.incident_id == row.id).order_by(approvals.c.id.desc())
-    ).first()
+    latest = connection.execute(_LATEST_REQUEST, {"of_id": row.id}).first()
     if latest is None:
         return None
     if latest.state == "waiting" and latest.expires_at <= stamp(now):

@@ -10,14 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, Float, bindparam, or_, select, update
 
 from graph.rules.notifying import CALLS
 from server.store.clocks import set_back
 from server.store.folding import folded
-from server.store.rows import add, iso, stamp
-from server.store.schema import incidents
+from server.store.rows import add, incident_row, iso, stamp
 from server.store.telling_tables import calls, outbox
+
+_NOW = bindparam("now", type_=Float)
+_DUE = (
+    select(outbox)
+    .where(outbox.c.sent_at.is_(None), or_(outbox.c.next_at <= _NOW, set_back(outbox.c.next_at, _NOW)))
+    .order_by(outbox.c.id)
+    .limit(bindparam("most"))
+)
+_SETTLE = update(outbox).where(outbox.c.id == bindparam("of_id"), outbox.c.sent_at.is_(None))
 
 NoticeKind = Literal["opened", "approval_wanted", "mitigated", "escalated", "self_resolved", "declined", "demoted"]
 
@@ -34,7 +42,8 @@ def notice(
     connection: Connection, incident_id: str, kind: NoticeKind, reason: str, now: datetime, key: str, **more: Any
 ) -> None:
     """Put a notice in the outbox. `key`: the same event of the same incident with the same key is told once."""
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one()
+    row = incident_row(connection, incident_id)
+    assert row is not None, "a notice is about an incident there is"
     about = (incident_id, row.number, f"{row.resource_kind}/{row.resource_id}", row.issue_types)
     payload = payload_of(*about, kind, reason, now, key, **more)
     if not folded(connection, payload):
@@ -75,19 +84,13 @@ def put(connection: Connection, payload: Mapping[str, Any], now: datetime) -> No
 
 def due(connection: Connection, now: datetime, limit: int = 50) -> list[Notice]:
     """What nobody has been told yet, oldest first."""
-    rows = connection.execute(
-        select(outbox)
-        .where(outbox.c.sent_at.is_(None), or_(outbox.c.next_at <= stamp(now), set_back(outbox.c.next_at, stamp(now))))
-        .order_by(outbox.c.id)
-        .limit(limit)
-    )
+    rows = connection.execute(_DUE, {"now": stamp(now), "most": limit})
     return [Notice(row.id, row.payload) for row in rows]
 
 
 def settled(connection: Connection, notice_id: int, now: datetime) -> bool:
     """Who is told is settled. False where it was before."""
-    open_one = (outbox.c.id == notice_id, outbox.c.sent_at.is_(None))
-    return connection.execute(update(outbox).where(*open_one).values(sent_at=stamp(now))).rowcount == 1
+    return connection.execute(_SETTLE, {"of_id": notice_id, "sent_at": stamp(now)}).rowcount == 1
 
 
 def _call(connection: Connection, payload: Mapping[str, Any], now: datetime) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, or_, select
 
 from graph.ports import Hold, JournalRequest
 from graph.records import Resource
@@ -21,6 +21,14 @@ from server.store.schema import incidents
 
 PROMISE_SECONDS = 15.0
 RULE = "fleet_budget"
+_GIVE_BACK = places.delete().where(places.c.incident_id == bindparam("of_id")).returning(places)
+_AT_ITS_END = (
+    select(places.c.promised_until, held_heals.c.rule, held_heals.c.since)
+    .select_from(incidents)
+    .outerjoin(places, places.c.incident_id == incidents.c.id)
+    .outerjoin(held_heals, held_heals.c.incident_id == incidents.c.id)
+    .where(incidents.c.id == bindparam("of_id"))
+)
 
 
 def hold(connection: Connection, resource: Resource, limits: FleetLimits, now: datetime) -> Hold | None:
@@ -48,8 +56,7 @@ def reserve(connection: Connection, resource: Resource, request: JournalRequest)
 
 def release(connection: Connection, incident_id: str, now: datetime) -> None:
     """The incident needs no place any more. What it frees is promised to whoever has waited longest."""
-    given_back = places.delete().where(places.c.incident_id == incident_id).returning(places)
-    row = connection.execute(given_back).first()
+    row = connection.execute(_GIVE_BACK, {"of_id": incident_id}).first()
     if row is None or not row.of_group or (row.promised_until or stamp(now) + 1) <= stamp(now):
         return
     waits = _longest_waiting(connection, row.of_group)
@@ -67,13 +74,7 @@ def attempt_ended(connection: Connection, incident_id: str, closed: Sequence[Map
 
 def leg_ended(connection: Connection, incident_id: str, rule: str, limits: FleetLimits, now: datetime) -> None:
     """A leg has ended; `rule` is what holds its heal now, or empty. A promise not taken up goes to the next."""
-    found = connection.execute(
-        select(places.c.promised_until, held_heals.c.rule, held_heals.c.since)
-        .select_from(incidents)
-        .outerjoin(places, places.c.incident_id == incidents.c.id)
-        .outerjoin(held_heals, held_heals.c.incident_id == incidents.c.id)
-        .where(incidents.c.id == incident_id)
-    ).one()
+    found = connection.execute(_AT_ITS_END, {"of_id": incident_id}).one()
     if found.rule is not None and found.rule != rule:
         connection.execute(held_heals.delete().where(held_heals.c.incident_id == incident_id))
     if found.promised_until is not None and rule == RULE:

@@ -1,13 +1,17 @@
-"""Rows to records and back: the only place that knows both shapes."""
+"""Rows to records and back: the only place that knows both shapes.
+
+Statements that every heal needs many times are made once: to make one costs several times what it takes to run it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import Connection, Row, Table, insert, select, update
+from sqlalchemy import ClauseElement, Connection, Insert, Row, Table, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from graph.records import Alert, Attempt, Incident, Outcome, Resource
@@ -15,6 +19,10 @@ from server.store.schema import alerts, incidents, timeline
 
 MAX_NUMBER_DIGITS = 15
 """Longer ones fit no integer column; they name nothing."""
+
+_BY_ID = select(incidents).where(incidents.c.id == bindparam("of_id"))
+_CHANGE = update(incidents).where(incidents.c.id == bindparam("of_id"))
+_ALERTS = select(alerts.c.body).where(alerts.c.incident_id == bindparam("of_id")).order_by(alerts.c.id)
 
 
 def stamp(at: datetime) -> float:
@@ -39,17 +47,21 @@ def new_id() -> str:
 def incident_row(connection: Connection, incident_id: str) -> Row[Any] | None:
     """The incident of that id, or of that number as people see it."""
     by_number = incident_id.isascii() and incident_id.isdigit() and len(incident_id) <= MAX_NUMBER_DIGITS
-    key = incidents.c.number == int(incident_id) if by_number else incidents.c.id == incident_id
-    return connection.execute(select(incidents).where(key)).first()
+    if by_number:
+        return connection.execute(select(incidents).where(incidents.c.number == int(incident_id))).first()
+    return connection.execute(_BY_ID, {"of_id": incident_id}).first()
 
 
 def change(connection: Connection, incident_id: str, **values: Any) -> None:
-    connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
+    if _plain(values):
+        connection.execute(_CHANGE, {"of_id": incident_id, **values})
+    else:
+        connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
 
 
 def incident_record(connection: Connection, row: Row[Any]) -> Incident:
     """The incident with all its alerts."""
-    found = connection.execute(select(alerts.c.body).where(alerts.c.incident_id == row.id).order_by(alerts.c.id))
+    found = connection.execute(_ALERTS, {"of_id": row.id})
     return Incident(
         id=row.id,
         number=row.number,
@@ -72,10 +84,26 @@ def outcome_of(row: Row[Any]) -> Outcome | None:
 
 def upsert(connection: Connection, table: Table, values: Mapping[str, Any], key: tuple[str, ...]) -> None:
     """Insert, or replace the other columns of the row with that key."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**values)
-    others = {name: value for name, value in values.items() if name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=others))
+    connection.execute(_upserting(connection.dialect.name, table, tuple(values), key), dict(values))
+
+
+@cache
+def _upserting(dialect_name: str, table: Table, columns: tuple[str, ...], key: tuple[str, ...]) -> Insert:
+    dialect = postgresql if dialect_name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    others = {name: statement.excluded[name] for name in columns if name not in key}
+    whole: Insert = statement.on_conflict_do_update(index_elements=list(key), set_=others)
+    return whole
+
+
+@cache
+def _adding(table: Table) -> Insert:
+    return insert(table)
+
+
+def _plain(values: Mapping[str, Any]) -> bool:
+    """Whether these are values only, and no expressions."""
+    return not any(isinstance(value, ClauseElement) for value in values.values())
 
 
 def tell(
@@ -103,4 +131,7 @@ def tell(
 
 
 def add(connection: Connection, table: Table, **values: Any) -> None:
-    connection.execute(insert(table).values(**values))
+    if _plain(values):
+        connection.execute(_adding(table), values)
+    else:
+        connection.execute(insert(table).values(**values))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from graph.ports import AlreadyStarted, Hold, JournalRequest, Refusal, Started
 from graph.records import ActionResult, Stop
@@ -17,10 +17,15 @@ from server.store.schema import approvals, incidents, journal, leases
 PAUSED_LOOK_AGAIN = timedelta(seconds=5)
 LEASED_LOOK_AGAIN = timedelta(seconds=10)
 
+_BY_KEY = select(journal).where(journal.c.idempotency_key == bindparam("key"))
+_OWNER = select(leases.c.incident_id).where(leases.c.target == bindparam("of_target"))
+_TOLD = (incidents.c.cancel_by, incidents.c.withdrawn, incidents.c.attempts)
+_STOPPED = select(*_TOLD).where(incidents.c.id == bindparam("of_id"))
+
 
 def find(connection: Connection, key: str) -> AlreadyStarted | None:
     """What is known of a side effect that was begun."""
-    row = connection.execute(select(journal).where(journal.c.idempotency_key == key)).first()
+    row = connection.execute(_BY_KEY, {"key": key}).first()
     return None if row is None else _begun(row)
 
 
@@ -91,9 +96,7 @@ def finish(connection: Connection, result: ActionResult) -> None:
 
 def stop(connection: Connection, incident_id: str) -> Stop | None:
     """Whether people or Alertmanager have said that the heal should go no further."""
-    row = connection.execute(
-        select(incidents.c.cancel_by, incidents.c.withdrawn, incidents.c.attempts).where(incidents.c.id == incident_id)
-    ).first()
+    row = connection.execute(_STOPPED, {"of_id": incident_id}).first()
     if row is None:
         return None
     if row.cancel_by:
@@ -141,7 +144,7 @@ def _against(connection: Connection, request: JournalRequest, rules: FleetRules)
 def _leased_to_another(connection: Connection, request: JournalRequest) -> Hold | None:
     """Looked at before any is taken: to keep some while waiting for others would let two repairs wait for ever."""
     for target in request.touches:
-        owner = connection.execute(select(leases.c.incident_id).where(leases.c.target == target)).scalar()
+        owner = connection.execute(_OWNER, {"of_target": target}).scalar()
         if owner not in (None, request.incident_id):
             other = incident_row(connection, owner)
             number = other.number if other is not None else "?"

@@ -22,7 +22,7 @@ LOOK_AGAIN = timedelta(seconds=120)
 
 def in_force(connection: Connection) -> Sequence[Row[Any]]:
     """The storms that last, oldest first, each with its parent's number."""
-    return connection.execute(_with_number().where(storms.c.ended_at.is_(None)).order_by(storms.c.id)).all()
+    return connection.execute(_IN_FORCE).all()
 
 
 def held(connection: Connection, rules: StormRules | None, key: str, now: datetime) -> Hold | None:
@@ -111,3 +111,7 @@ def _count(connection: Connection, storm_id: int) -> int:
 
 def _with_number() -> Select[Any]:
     return select(storms, incidents.c.number).join(incidents, incidents.c.id == storms.c.incident_id)
+
+
+_IN_FORCE = _with_number().where(storms.c.ended_at.is_(None)).order_by(storms.c.id)
+"""Asked for by every alert and every heal, so made once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Float, Row, and_, bindparam, or_, select, update
 
 from server.store import tallies
 from server.store.clocks import SET_BACK_SECONDS, set_back
@@ -15,6 +15,11 @@ from server.store.schema import incidents
 STUDIO = "studio"
 """How the holder of a heal that is stepped through in Studio begins: another process, which a restart does not end."""
 _OURS = incidents.c.holder.not_like(f"{STUDIO}%")
+_NOW = bindparam("now", type_=Float)
+_OVER = or_(incidents.c.lease_until < _NOW, and_(_OURS, set_back(incidents.c.lease_until, _NOW)))
+_ANY_LOST = select(incidents.c.id).where(incidents.c.phase == "running", _OVER).limit(1)
+_FRESH = and_(incidents.c.id == bindparam("of_id"), incidents.c.phase == "running", incidents.c.fresh == 1)
+_BEGUN_AFRESH = update(incidents).where(_FRESH).values(fresh=0)
 
 
 def take_back(connection: Connection, now: datetime) -> int:
@@ -33,10 +38,7 @@ def take_back(connection: Connection, now: datetime) -> int:
 
 def any_lost(connection: Connection, now: datetime) -> bool:
     """Whether there is something for `take_back`."""
-    at = incidents.c.lease_until
-    over = or_(at < stamp(now), and_(_OURS, set_back(at, stamp(now))))
-    lost = select(incidents.c.id).where(incidents.c.phase == "running", over).limit(1)
-    return connection.execute(lost).first() is not None
+    return connection.execute(_ANY_LOST, {"now": stamp(now)}).first() is not None
 
 
 def start_over(connection: Connection, now: datetime) -> int:
@@ -53,8 +55,7 @@ def start_over(connection: Connection, now: datetime) -> int:
 
 def begun_afresh(connection: Connection, incident_id: str) -> None:
     """The running heal has left its old thread behind: whoever takes it over must resume the new one."""
-    begun = and_(incidents.c.id == incident_id, incidents.c.phase == "running", incidents.c.fresh == 1)
-    connection.execute(update(incidents).where(begun).values(fresh=0))
+    connection.execute(_BEGUN_AFRESH, {"of_id": incident_id})
 
 
 def _free(connection: Connection, row: Row[Any], now: datetime, why: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from server.store import places
 from server.store.auditing import record
@@ -18,6 +18,10 @@ from server.store.who import Who
 TAKEN_OVER = "taken_over"
 MAY_STILL_ACT = ("effect_unknown", "rollback_failed", "own_failure", "unreadable_state")
 """Rules of outcomes after which something of ours may still be under way, or half done."""
+
+_ACTIVE = select(takings).where(takings.c.incident_id == bindparam("of_id"), takings.c.ended_at.is_(None))
+_WITHDRAW = update(approvals).where(approvals.c.incident_id == bindparam("of_id"), approvals.c.state == "waiting")
+_ANY_OVER = select(takings.c.id).where(takings.c.ended_at.is_(None), takings.c.until <= bindparam("now")).limit(1)
 
 
 def take_over(
@@ -47,9 +51,7 @@ def take_over(
 
 def active(connection: Connection, incident_id: str) -> Row[Any] | None:
     """Who has taken the incident over and is not done, whether or not their time is up."""
-    return connection.execute(
-        select(takings).where(takings.c.incident_id == incident_id, takings.c.ended_at.is_(None))
-    ).first()
+    return connection.execute(_ACTIVE, {"of_id": incident_id}).first()
 
 
 def end(connection: Connection, incident_id: str, now: datetime) -> None:
@@ -60,8 +62,7 @@ def end(connection: Connection, incident_id: str, now: datetime) -> None:
 
 def any_run_out(connection: Connection, now: datetime) -> bool:
     """Whether there is something for `run_out`."""
-    over = (takings.c.ended_at.is_(None), takings.c.until <= stamp(now))
-    return connection.execute(select(takings.c.id).where(*over).limit(1)).first() is not None
+    return connection.execute(_ANY_OVER, {"now": stamp(now)}).first() is not None
 
 
 def run_out(connection: Connection, now: datetime) -> list[str]:
@@ -101,8 +102,7 @@ def keep_only_own(connection: Connection, row: Row[Any], rule: str) -> None:
 
 def withdraw_request(connection: Connection, incident_id: str) -> None:
     """Nobody need decide any more."""
-    waiting = (approvals.c.incident_id == incident_id, approvals.c.state == "waiting")
-    connection.execute(update(approvals).where(*waiting).values(state="withdrawn"))
+    connection.execute(_WITHDRAW, {"of_id": incident_id, "state": "withdrawn"})
 
 
 def told(connection: Connection, incident_id: str) -> dict[str, Any] | None:

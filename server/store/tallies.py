@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Mapping
+from functools import cache
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from server.store.counting_tables import tallies
@@ -52,10 +53,15 @@ def add_up(connection: Connection, amounts: Mapping[Tally, float]) -> None:
     ]
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(tallies)
+    connection.execute(_adding_up(connection.dialect.name), rows)
+
+
+@cache
+def _adding_up(dialect_name: str) -> Insert:
+    statement = (postgresql if dialect_name == "postgresql" else sqlite).insert(tallies)
     more = {"value": tallies.c.value + statement.excluded.value}
-    connection.execute(statement.on_conflict_do_update(index_elements=["name", "labels"], set_=more), rows)
+    whole: Insert = statement.on_conflict_do_update(index_elements=["name", "labels"], set_=more)
+    return whole
 
 
 def _kept(labels: tuple[str, ...]) -> str:

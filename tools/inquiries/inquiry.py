@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -58,6 +59,12 @@ def one_of(names: tuple[str, ...]) -> Any:
 
 
 def narrowed(base: type[Params], **types: Any) -> type[Params]:
-    """`base` with these required params narrowed to what is possible."""
-    fields: dict[str, Any] = {name: (kind, ...) for name, kind in types.items()}
+    """`base` with these required params narrowed to what is possible. The same class where the same is asked for again:
+    to make one takes milliseconds."""
+    return _narrowed(base, tuple(types.items()))
+
+
+@lru_cache(128)
+def _narrowed(base: type[Params], types: tuple[tuple[str, Any], ...]) -> type[Params]:
+    fields: dict[str, Any] = {name: (kind, ...) for name, kind in types}
     return create_model(base.__name__, __base__=base, **fields)
