@@ -114,8 +114,8 @@ class Runner:
     async def _turn(self) -> None:
         """Accepting comes first: what is not on disk can be lost, a repair only comes later.
 
-        While alerts storm in, legs that have not begun wait, but for one at a time, two a second at most; none waits beyond its patience, as
-        a storm may last. In quiet times nothing waits.
+        While alerts storm in, legs that have not begun wait, but for one at a time, two a second at most; none waits
+        beyond its patience, as a storm may last. In quiet times nothing waits.
         """
         for _ in range(int(self._times.patience / LOOK_SECONDS)):
             between = time.monotonic() - self._began
