@@ -9,8 +9,10 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+
+from sqlalchemy import Connection
 
 from server.store.accepting import Accepted, Answer, Arrival, accept_all
 from server.store.engine import Database, StoreBusy
@@ -47,12 +49,18 @@ class Pressure:
         return self._level * math.exp((self._at - self._clock()) / WINDOW_SECONDS) > STORMING
 
 
-class Gathering:
-    """The arrivals of one process."""
+Also = Callable[[Connection, Sequence[Accepted], datetime], Sequence[str]]
+"""What else follows from alerts that were taken on, in the same transaction; returns the incidents it changed."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+
+class Gathering:
+    """The arrivals of one process. `changed` is called with the id of each incident that `also` changed."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime], changed: Callable[[str], None]) -> None:
         self._db = database
         self._now = now
+        self._changed = changed
+        self.also: Also | None = None
         self._coming: deque[tuple[Arrival, asyncio.Future[list[Accepted]]]] = deque()
         self._writing: asyncio.Task[None] | None = None
         self.pressure = Pressure()
@@ -92,7 +100,7 @@ class Gathering:
     async def _write_part(self, part: list[tuple[Arrival, asyncio.Future[list[Accepted]]]]) -> None:
         arrivals, now = [arrival for arrival, _ in part], self._now()
         try:
-            answers = await self._db.write(lambda c: accept_all(c, arrivals, now))
+            answers, changed = await self._db.write(lambda c: self._take_on(c, arrivals, now))
         except StoreBusy as error:
             for _, done in part:
                 _settle(done, error)
@@ -105,6 +113,17 @@ class Gathering:
         else:
             for (_, done), answer in zip(part, answers, strict=True):
                 _settle(done, answer)
+            for incident_id in changed:
+                self._changed(incident_id)
+
+    def _take_on(
+        self, connection: Connection, arrivals: Sequence[Arrival], now: datetime
+    ) -> tuple[list[Answer], Sequence[str]]:
+        answers = accept_all(connection, arrivals, now)
+        if self.also is None:
+            return answers, ()
+        taken = [accepted for answer in answers if isinstance(answer, list) for accepted in answer]
+        return answers, self.also(connection, taken, now)
 
 
 def _settle(done: asyncio.Future[list[Accepted]], answer: Answer | Exception) -> None:

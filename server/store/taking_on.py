@@ -20,7 +20,7 @@ class TakingOn(StoreBase):
 
     def __init__(self, database: Database, now: Callable[[], datetime], rules: FleetRules) -> None:
         super().__init__(database, now, rules)
-        self._gathering = Gathering(database, now)
+        self._gathering = Gathering(database, now, self._changed)
 
     async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
         """Take on alerts that were cleaned, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing

@@ -78,6 +78,21 @@ async def test_a_group_that_cannot_be_decided_does_not_cost_the_others(tmp_path:
     await world.store.close()
 
 
+async def test_what_else_follows_is_written_with_them_once_for_all(tmp_path: Path) -> None:
+    world, seen, told = World(tmp_path), [], []  # type: ignore[var-annotated]
+
+    def also(connection: Any, accepted: Any, now: Any) -> list[str]:
+        seen.append(len(accepted))
+        return ["another"]
+
+    world.store._gathering.also = also
+    world.store.listen(told.append)
+    groups = [AlertGroup(alerts=(alert(f"A{n}"),)) for n in range(3)]
+    await asyncio.gather(*(world.store.accept(group, placing) for group in groups))
+    assert seen == [3] and "another" in told
+    await world.store.close()
+
+
 async def test_a_repeat_of_what_was_mitigated_counts_though_it_opens_nothing(tmp_path: Path) -> None:
     world = World(tmp_path)
     firing = alert(starts_at=world.at)
