@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
@@ -41,6 +42,8 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._pending: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
         self._closed = False
+        self.company: Callable[[], float] = lambda: 0.0
+        """How many seconds a commit waits for others to come along."""
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
         self._writer.start()
 
@@ -99,6 +102,8 @@ class Database:
         if first is None:
             return None
         batch = [first]
+        if (seconds := self.company()) > 0:
+            time.sleep(seconds)
         while len(batch) < MOST_IN_ONE_COMMIT:
             try:
                 more = self._pending.get_nowait()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from graph.records import Alert, AlertGroup
-from server.store import Overloaded
+from server.store import Overloaded, StoreError
 from server.store.accepting import Arrival, accept_all
 from server.store.bulk import SIZES, change_alike, insert_rows
 from server.store.gathering import STORMING, Pressure
@@ -132,3 +132,13 @@ def test_pressure_is_high_while_alerts_storm_in_and_falls_by_itself() -> None:
     assert pressure.high
     now[0] += 2.0
     assert not pressure.high
+
+
+async def test_a_closed_store_takes_nothing_on_and_says_so(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await world.store.close()
+    groups = [AlertGroup(alerts=(alert(f"A{n}"),)) for n in range(2)]
+    for failure in await asyncio.gather(
+        *(world.store.accept(group, placing) for group in groups), return_exceptions=True
+    ):
+        assert isinstance(failure, StoreError) and "closed" in str(failure)
