@@ -25,7 +25,7 @@ class TakingOn(StoreBase):
 
     def __init__(self, database: Database, now: Callable[[], datetime], rules: FleetRules) -> None:
         super().__init__(database, now, rules)
-        self._gathering = Gathering(database, now, self._changed)
+        self._gathering = Gathering(database, self.time, self._changed)
         self._gathering.also = self._noticed
 
     async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
