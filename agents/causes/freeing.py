@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from graph.facts import Fact, Facts
 from graph.records import PlanStep, Resource
-from tools.actions.expand_volume import next_size, volume_at
+from tools.actions.volumes import next_size, volume_at
 
 WHAT: Mapping[str, str] = {
     "rotated_logs": "rotated logs",

@@ -3,6 +3,8 @@ the ID token.
 
 What Authlib leaves to its caller is asked for here: that the provider found is the one declared, that the token was
 made for us, and that it is signed by a key of the provider's, never by a secret or by nothing.
+
+Authlib is loaded only where a provider is declared: a start would take a tenth longer for it.
 """
 
 from __future__ import annotations
@@ -11,11 +13,8 @@ import logging
 import secrets
 from typing import Any
 
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.starlette_client import OAuth
 from fastapi import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from joserfc.errors import JoseError
 
 from server.access.oidc_secret import secret_of
 from server.access.settings import OidcSettings
@@ -43,6 +42,8 @@ class Provider:
     """One OpenID provider. Nothing is asked of it before somebody signs in."""
 
     def __init__(self, settings: OidcSettings) -> None:
+        from authlib.integrations.starlette_client import OAuth
+
         self._issuer = settings.issuer
         self._client_id = settings.client_id
         # A key for this process alone: who is on the way during a restart begins anew.
@@ -78,6 +79,9 @@ class Provider:
 
     async def back(self, request: Request) -> tuple[dict[str, Any], str]:
         """The claims of a verified ID token, and where to go on. Raises NotProven, ProviderAway."""
+        from authlib.integrations.base_client import OAuthError
+        from joserfc.errors import JoseError
+
         try:
             kept = self._signer.loads(request.cookies.get(COOKIE, ""), max_age=ON_THE_WAY_SECONDS)
         except BadSignature:

@@ -7,13 +7,15 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 
-from server.store.bell import Bell, News
 from server.store.engine import Database, StoreBusy
 from server.store.fleet import FleetRules
+
+if TYPE_CHECKING:
+    from server.store.bell import Bell, News
 
 log = logging.getLogger("selfheal.store")
 
@@ -53,6 +55,8 @@ class StoreBase:
     def hear_others(self) -> None:
         """From now on also call the listeners, on this event loop, for what other processes commit, and tell them."""
         if self._bell is None and (url := self._db.url) is not None:
+            from server.store.bell import Bell  # with the driver of PostgreSQL, which SQLite's start need not load
+
             self._bell = Bell(url, self._heard, asyncio.get_running_loop())
 
     async def close(self) -> None:

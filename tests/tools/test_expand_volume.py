@@ -20,7 +20,7 @@ from graph.resources import Volume
 from tools.actions import ActionContext
 from tools.actions.catalogue import Catalogue
 from tools.actions.claims import marker_name
-from tools.actions.expand_volume import next_size
+from tools.actions.volumes import next_size
 from tools.clients.memory import MemoryHosts
 from tools.clients.providers.memory import MemoryInstance, MemoryProvider
 from tools.clients.providers.provider import ProviderError, VolumeStatus

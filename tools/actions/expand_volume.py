@@ -17,19 +17,17 @@ from pydantic import Field
 from graph.kind import ActionSpec
 from graph.ports import ActionOutput, Probe
 from graph.records import Resource
-from graph.resources import Volume
 from tools.actions.action import Action, NotAllowed, Params, place
 from tools.actions.claimed import claim_of, probe_of_claim, run_claimed
 from tools.actions.grow_file_system import GROW_SECONDS, grow_command, size_command
 from tools.actions.on_provider import named, provider_of
+from tools.actions.volumes import NEAR, behind, volume_at
 from tools.clients.host import HostUnreachable
 from tools.clients.providers.provider import Provider, ProviderError
 
 _DEADLINE_SECONDS = 420.0
 _MARGIN_SECONDS = GROW_SECONDS + 20.0
 _POLL_SECONDS = 2.0
-_NEAR = 0.85
-"""A file system is a little smaller than its disk, for what it keeps for itself."""
 
 
 class VolumeParams(Params):
@@ -153,7 +151,7 @@ class ExpandVolume(Action[VolumeParams]):
         said = f"the provider says {status.volume_id} has {status.size_gib} GiB"
         kib = await self._file_system(resource, params)
         before = baseline.get("file_system_kib")
-        if kib and before and kib > before and kib >= status.size_gib * (1 << 20) * _NEAR * _share(before, baseline):
+        if kib and before and kib > before and kib >= status.size_gib * (1 << 20) * NEAR * _share(before, baseline):
             return Probe("took_effect", f"{said}, and the file system at {params.mount} has grown to {kib >> 10} MiB")
         claim = await claim_of(self.context, resource, key)
         if claim.status == "absent":
@@ -170,25 +168,6 @@ class ExpandVolume(Action[VolumeParams]):
         result = await self.context.hosts.run(resource, size_command(params.mount))
         size = result.stdout.strip()
         return int(size) if result.ok and size.isdigit() else None
-
-
-def volume_at(resource: Resource, mount: str) -> Volume | None:
-    """The declared volume at that mount."""
-    return next((volume for volume in resource.volumes if volume.mount == mount), None)
-
-
-def next_size(volume: Volume, size_gib: int, file_system_mib: float) -> int | None:
-    """The size one repair would give it: the disk's own where its file system has not taken all of it yet, else a step
-    more, within what is declared. None where it may not grow."""
-    if behind(file_system_mib, size_gib):
-        return size_gib if size_gib <= volume.max_gib else None
-    wanted = min(math.floor(size_gib + volume.step_gib), math.floor(volume.max_gib))
-    return wanted if wanted > size_gib else None
-
-
-def behind(file_system_mib: float, size_gib: int) -> bool:
-    """Whether a file system is so much smaller than its disk that it can't have been told of the disk's size."""
-    return file_system_mib < size_gib * 1024 * _NEAR
 
 
 def _id_of(resource: Resource, params: VolumeParams) -> str:
