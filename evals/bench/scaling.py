@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from statistics import median
 
 import psycopg
@@ -35,7 +36,8 @@ def measure(bench: Bench) -> dict[str, Measured]:
         with running_postgres(durable=True) as postgres:
             for number in range(runs):
                 for workers in WORKERS:
-                    rate, twice = _run(bench, f"scale-{workers}-{number}", postgres, workers)
+                    folder = bench.folder(f"scale-{workers}-{number}")
+                    rate, twice = heal_together(folder, postgres, workers, FEWER_ROUNDS if bench.quick else ROUNDS)
                     rates[workers].append(rate)
                     doubled.append(twice)
                     bench.say(f"{workers} workers: {rate:.2f} heals/s, {twice} legs run twice")
@@ -51,14 +53,16 @@ def measure(bench: Bench) -> dict[str, Measured]:
     }
 
 
-def _run(bench: Bench, name: str, postgres: PostgresServer, workers: int) -> tuple[float, int]:
+def heal_together(
+    folder: Path, postgres: PostgresServer, workers: int, rounds: int, concurrency: int = CONCURRENCY
+) -> tuple[float, int]:
     """Heals a second while all places are taken, and how many legs were run twice."""
-    folder, url = bench.folder(name), postgres.new_database()
-    places = workers * CONCURRENCY
-    heals = places * (FEWER_ROUNDS if bench.quick else ROUNDS)
+    url = postgres.new_database()
+    places = workers * concurrency
+    heals = places * rounds
     llm = {"model": "scripted", "structured_output": "json_schema", "budget": {"day_calls": None, "day_tokens": None}}
     with healer(
-        folder, "BenchNoop", heals + places, healing=AT_ONCE_HEALED, llm=llm, worker_concurrency=CONCURRENCY,
+        folder, "BenchNoop", heals + places, healing=AT_ONCE_HEALED, llm=llm, worker_concurrency=concurrency,
         database_url=url, start=("serve", "--web-only"),
     ) as server:  # fmt: skip
         for number in range(workers):
