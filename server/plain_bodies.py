@@ -88,4 +88,5 @@ def _model(made: type[Any], fields: dict[str, core_schema.ModelField]) -> core_s
     return core_schema.model_schema(made, core_schema.model_fields_schema(fields, extra_behavior="forbid"))
 
 
-_GROUP = SchemaValidator(_schema())
+# Else the models' own validators would be taken, which want less.
+_GROUP = SchemaValidator(_schema(), _use_prebuilt=False)

@@ -36,6 +36,10 @@ class StoreBase:
         self._listeners: list[tuple[Listener, bool]] = []
         self._bell: Bell | None = None
 
+    def time(self) -> datetime:
+        """The store's clock: what waits is timed by it."""
+        return self._now()
+
     @property
     def shared(self) -> bool:
         """Whether other processes may have this database open too."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
@@ -53,6 +54,8 @@ class Database:
         self._closed = False
         self.failing: str | None = None
         """Why a commit came to nothing, until somebody has seen that it would not now: most commits write nothing."""
+        self.company: Callable[[], float] = lambda: 0.0
+        """How many seconds a commit waits for others to come along."""
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
         self._writer.start()
 
@@ -124,6 +127,8 @@ class Database:
         if first is None:
             return None
         batch = [first]
+        if (seconds := self.company()) > 0:
+            time.sleep(seconds)
         while len(batch) < MOST_IN_ONE_COMMIT:
             try:
                 more = self._pending.get_nowait()

@@ -9,24 +9,22 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from server.store.accepting import Accepted, Answer, Arrival, accept_all
-from server.store.engine import Database, StoreBusy
-
-Noticed = Callable[[Connection, list[Accepted], datetime], list[str]]
-"""Looks, in the transaction that took them on, at what was accepted; returns whom it changed something for."""
+from server.store.engine import Database
+from server.store.schema import StoreError
 
 MOST_ALERTS = 1_000
 """In one transaction: others wait for it."""
 
 LINGERS = 3.0
 MOST_LINGER_SECONDS = 0.005
-"""In a storm, others are waited for before a commit: a third of what the last one took. Many small commits would cost
-more than they hasten."""
+"""In a storm others are waited for before a commit: a third of what the last one took. Many small commits would cost
+more than they hasten, and each has the disk to itself."""
 WINDOW_SECONDS = 0.25
 STORMING = 40 * WINDOW_SECONDS
 """Forty groups a second: far more than Alertmanager sends in quiet times."""
@@ -52,20 +50,25 @@ class Pressure:
         return self._level * math.exp((self._at - self._clock()) / WINDOW_SECONDS) > STORMING
 
 
-class Gathering:
-    """The arrivals of one process."""
+One = tuple[Arrival, "asyncio.Future[list[Accepted]]"]
+Also = Callable[[Connection, Sequence[Accepted], datetime], Sequence[str]]
+"""What else follows from alerts that were taken on, in the same transaction; returns the incidents it changed."""
 
-    def __init__(
-        self, database: Database, now: Callable[[], datetime], noticed: Noticed, changed: Callable[[str], None]
-    ) -> None:
+
+class Gathering:
+    """The arrivals of one process. `changed` is called with the id of each incident that `also` changed."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime], changed: Callable[[str], None]) -> None:
         self._db = database
         self._now = now
-        self._noticed = noticed
         self._changed = changed
-        self._coming: deque[tuple[Arrival, asyncio.Future[list[Accepted]]]] = deque()
+        self.also: Also | None = None
+        self._coming: deque[One] = deque()
+        self._part: list[One] = []
         self._writing: asyncio.Task[None] | None = None
         self.pressure = Pressure()
-        self._linger = 0.0
+        self._took = 0.0
+        database.company = self._company
 
     async def accept(self, arrival: Arrival) -> list[Accepted]:
         """Take on a group; durable on return. Raises Overloaded, StoreBusy, and what deciding about it raises."""
@@ -76,20 +79,58 @@ class Gathering:
             self._writing = asyncio.create_task(self._write(), name="alerts")
         return await done
 
+    def _company(self) -> float:
+        """In a storm every commit, also one of heals, waits for others a part of what the last one took."""
+        return min(self._took / LINGERS, MOST_LINGER_SECONDS) if self.pressure.high else 0.0
+
     async def _write(self) -> None:
         try:
             while self._coming:
-                # What the loop has read by now comes along; in a storm, also what comes a moment later.
-                await asyncio.sleep(self._linger if self.pressure.high else 0)
-                part = self._next()
+                await asyncio.sleep(0)  # What the loop has read by now comes along.
                 began = time.monotonic()
-                await self._write_part(part)
-                self._linger = min((time.monotonic() - began) / LINGERS, MOST_LINGER_SECONDS)
+                await self._write_next()
+                self._took = time.monotonic() - began
         finally:
             self._writing = None
 
-    def _next(self) -> list[tuple[Arrival, asyncio.Future[list[Accepted]]]]:
-        part: list[tuple[Arrival, asyncio.Future[list[Accepted]]]] = []
+    async def _write_next(self) -> None:
+        self._part = []
+        try:
+            await self._written(self._next)
+        except Exception as error:
+            part = self._part or self._next()
+            if isinstance(error, StoreError) or len(part) == 1:
+                for _, done in part:
+                    _settle(done, error)
+                return
+            for one in part:  # One that can't be written must not cost the others.
+                await self._write_alone(one)
+
+    async def _write_alone(self, one: One) -> None:
+        try:
+            await self._written(lambda: [one])
+        except Exception as error:
+            _settle(one[1], error)
+
+    async def _written(self, take: Callable[[], list[One]]) -> None:
+        """Answer what `take` gives once it is on disk."""
+        now = self._now()
+
+        def work(connection: Connection) -> tuple[list[Answer], Sequence[str]]:
+            self._part = take()
+            answers = accept_all(connection, [arrival for arrival, _ in self._part], now)
+            taken = [accepted for answer in answers if isinstance(answer, list) for accepted in answer]
+            return answers, self.also(connection, taken, now) if self.also is not None else ()
+
+        answers, changed = await self._db.write(work)
+        for (_, done), answer in zip(self._part, answers, strict=True):
+            _settle(done, answer)
+        for incident_id in changed:
+            self._changed(incident_id)
+
+    def _next(self) -> list[One]:
+        """What goes into one transaction. Called by the writer, at the last moment, so that all come along that can."""
+        part: list[One] = []
         alerts = 0
         while self._coming and (not part or alerts + len(self._coming[0][0].group.alerts) <= MOST_ALERTS):
             arrival, done = self._coming.popleft()
@@ -97,31 +138,6 @@ class Gathering:
                 part.append((arrival, done))
                 alerts += len(arrival.group.alerts)
         return part
-
-    async def _write_part(self, part: list[tuple[Arrival, asyncio.Future[list[Accepted]]]]) -> None:
-        arrivals, now = [arrival for arrival, _ in part], self._now()
-
-        def work(connection: Connection) -> tuple[list[Answer], list[str]]:
-            answers = accept_all(connection, arrivals, now)
-            taken = [item for answer in answers if isinstance(answer, list) for item in answer]
-            return answers, self._noticed(connection, taken, now)
-
-        try:
-            answers, others = await self._db.write(work)
-        except StoreBusy as error:
-            for _, done in part:
-                _settle(done, error)
-        except Exception as error:
-            if len(part) == 1:
-                _settle(part[0][1], error)
-                return
-            for one in part:  # One that can't be written must not cost the others.
-                await self._write_part([one])
-        else:
-            for (_, done), answer in zip(part, answers, strict=True):
-                _settle(done, answer)
-            for incident_id in others:
-                self._changed(incident_id)
 
 
 def _settle(done: asyncio.Future[list[Accepted]], answer: Answer | Exception) -> None:

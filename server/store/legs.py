@@ -10,27 +10,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Float, Row, and_, bindparam, func, null, or_, select, update
+from sqlalchemy import Connection, Float, Row, and_, bindparam, func, or_, select, update
 
-from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
+from agents.legs import Finished, LegEnd, Resting
 from graph.records import Attempt, Incident, Outcome, Times
-from server.store import cooling, ladder, past, places, taking, tallies
+from server.store import asking, cooling, ladder, past, places, taking, tallies
 from server.store.attempts import all_attempts
 from server.store.clocks import set_back
 from server.store.fleet import FleetRules
 from server.store.notices import notice
 from server.store.rows import (
-    add,
     change,
     incident_record,
     incident_row,
-    iso,
     moment,
     stamp,
     tell,
     upsert,
 )
-from server.store.schema import alerts, approvals, audit, incidents, leases
+from server.store.schema import alerts, incidents, leases
 
 BACKOFF_SECONDS = (1, 2, 4)
 LEASED_LOOK_AGAIN_SECONDS = 10.0
@@ -90,12 +88,6 @@ _RESTING = incidents.c.phase.in_(("waiting", "waiting_approval"))
 _NEXT_WAKE = select(func.min(incidents.c.wake_at)).where(_RESTING)
 _FIRING = select(func.count()).where(alerts.c.incident_id == bindparam("of_id"), alerts.c.status == "firing")
 _NEWS = _FIRING.where(alerts.c.news_at > bindparam("began"))
-_LATEST_REQUEST = select(approvals).where(approvals.c.incident_id == bindparam("of_id")).order_by(approvals.c.id.desc())
-_ANSWERED = (
-    update(approvals)
-    .where(approvals.c.incident_id == bindparam("of_id"), approvals.c.state != "waiting")
-    .values(answer=null())
-)
 
 
 def runnable(connection: Connection, now: datetime, limit: int) -> list[Runnable]:
@@ -140,7 +132,7 @@ def begin(
     attempts = all_attempts(connection, row, now)
     if row.fresh:
         change(connection, incident_id, attempts=[attempt.model_dump(mode="json") for attempt in attempts])
-    answer = _answer(connection, row, now)
+    answer = asking.answer(connection, row, now)
     return Leg(leg, holder, incident_record(connection, row), attempts, answer, bool(row.fresh))
 
 
@@ -180,7 +172,7 @@ def end(
         places.leg_ended(connection, incident_id, "", rules.limits, now)
         return True
     common |= {"failures": 0, "fresh": 0}
-    _answered(connection, row.id)
+    asking.answered(connection, row.id)
     stopped = bool(row.cancel_by or row.withdrawn or taking.active(connection, row.id))
     if isinstance(ended, Finished):
         finish(connection, row, ended.outcome, now, common, rules)
@@ -188,7 +180,7 @@ def end(
         wake = stamp(now if stopped else ended.until)
         change(connection, incident_id, phase="waiting", wake_at=wake, wait_reason=ended.reason, **common)
     else:
-        _ask(connection, row, ended, now)
+        asking.ask(connection, row, ended, now)
         wake = stamp(now if stopped else ended.expires_at)
         reason = f"waiting for approval: {ended.gate.reason}"
         change(connection, incident_id, phase="waiting_approval", wake_at=wake, wait_reason=reason, **common)
@@ -236,11 +228,6 @@ def _news_since(connection: Connection, row: Row[Any]) -> bool:
     return bool(connection.execute(_NEWS, {"of_id": row.id, "began": began}).scalar_one())
 
 
-def _answered(connection: Connection, incident_id: str) -> None:
-    """The leg has ended with the answer taken in: it must not answer a later question too."""
-    connection.execute(_ANSWERED, {"of_id": incident_id})
-
-
 def _failed(
     connection: Connection, row: Row[Any], error: str, now: datetime, common: Mapping[str, Any], rules: FleetRules
 ) -> None:
@@ -265,61 +252,3 @@ def _failed(
     records = {"outcome": outcome.model_dump(mode="json")}
     tell(connection, row.id, "outcome", now, f"escalated to a human: {reason}", records=records)
     finish(connection, row, outcome, now, {**common, "failures": failures}, rules)
-
-
-def _ask(connection: Connection, row: Row[Any], asked: WaitingForApproval, now: datetime) -> None:
-    fingerprint = asked.plan.plan_fingerprint
-    latest = connection.execute(
-        select(approvals).where(approvals.c.incident_id == row.id).order_by(approvals.c.id.desc())
-    ).first()
-    if latest is not None and latest.state == "waiting" and latest.asked_fingerprint == fingerprint:
-        return
-    connection.execute(
-        update(approvals)
-        .where(approvals.c.incident_id == row.id, approvals.c.state == "waiting")
-        .values(state="superseded")
-    )
-    add(
-        connection,
-        approvals,
-        incident_id=row.id,
-        asked_fingerprint=fingerprint,
-        state="waiting",
-        request=dict(asked.request),
-        plan=asked.plan.model_dump(mode="json"),
-        asked_at=stamp(now),
-        expires_at=stamp(asked.expires_at),
-    )
-    steps = [step.rendered for step in asked.plan.steps]
-    # The same plan is another question once a human has asked to try again.
-    again = connection.execute(
-        select(func.count()).where(audit.c.incident_id == row.id, audit.c.what == "retry")
-    ).scalar_one()
-    notice(
-        connection,
-        row.id,
-        "approval_wanted",
-        asked.gate.reason,
-        now,
-        key=f"{fingerprint}:{again}" if again else fingerprint,
-        plan_fingerprint=fingerprint,
-        steps=steps,
-        expires_at=iso(stamp(asked.expires_at)),
-    )
-
-
-def _answer(connection: Connection, row: Row[Any], now: datetime) -> Mapping[str, Any] | None:
-    """The answer to the latest approval request: a human's, or its expiry."""
-    latest = connection.execute(_LATEST_REQUEST, {"of_id": row.id}).first()
-    if latest is None:
-        return None
-    if latest.state == "waiting" and latest.expires_at <= stamp(now):
-        message = f"asked {iso(latest.asked_at)}, expired {iso(latest.expires_at)}"
-        answer = {
-            "decisions": [{"type": "expire", "message": message}],
-            "by": "self-heal",
-            "plan_fingerprint": latest.asked_fingerprint,
-        }
-        connection.execute(update(approvals).where(approvals.c.id == latest.id).values(state="expired", answer=answer))
-        return answer
-    return dict(latest.answer) if latest.answer else None

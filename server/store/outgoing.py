@@ -56,7 +56,3 @@ class Outgoing(StoreBase):
         said = await self._db.write(lambda c: calling.acknowledge(c, incident_id, who, comment, now))
         self._changed(incident_id)
         return said
-
-    def time(self) -> datetime:
-        """The store's clock: what waits is timed by it."""
-        return self._now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -25,7 +25,8 @@ class TakingOn(StoreBase):
 
     def __init__(self, database: Database, now: Callable[[], datetime], rules: FleetRules) -> None:
         super().__init__(database, now, rules)
-        self._gathering = Gathering(database, now, self._noticed, self._changed)
+        self._gathering = Gathering(database, self.time, self._changed)
+        self._gathering.also = self._noticed
 
     async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
         """Take on alerts that were cleaned, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing
@@ -35,7 +36,7 @@ class TakingOn(StoreBase):
             self._changed(incident_id)
         return accepted
 
-    def _noticed(self, connection: Connection, accepted: list[Accepted], now: datetime) -> list[str]:
+    def _noticed(self, connection: Connection, accepted: Sequence[Accepted], now: datetime) -> list[str]:
         """Whether many resources fail together. The storms are another part's; see `Store`."""
         return self.storms.noticed(connection, accepted, now)
 
