@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 from typing import Annotated
 
 import typer
 
 from server.commands.common import ConfigOption, settings_of
+from server.commands.serve import TURN_SECONDS
 from server.logs import set_up_logging
 from server.settings import Settings
 from server.settings_errors import ConfigError
@@ -31,6 +33,7 @@ def worker(
         remedy = "a SQLite file has room for one process, `selfheal serve`: set database_url to postgresql://…"
         raise ConfigError("database_url", [remedy])
     set_up_logging(verbose)
+    sys.setswitchinterval(TURN_SECONDS)
     asyncio.run(_work(settings))
 
 
