@@ -89,7 +89,6 @@ class Runner:
         self._storms_since: float | None = None
         self._began = 0.0
         self._kicked = asyncio.Event()
-        self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._legs: set[asyncio.Task[LegEnd | Failed]] = set()
 
@@ -111,7 +110,6 @@ class Runner:
 
     async def stop(self, drain_seconds: float = 0.0) -> None:
         """Take no more; let every running heal stop after its current super-step, and wait for that so long."""
-        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -24,10 +24,12 @@ from server.retention import Keeper
 from server.runner import Runner
 from server.services import Runtime, Services
 from server.settings import Settings
+from server.silencing import Silencer
 from server.store import StoreError
 from server.wiring import deps_of, make_prometheus, make_silencer, open_tools
 from tools.actions.catalogue import Catalogue
 from tools.clients.circuit import Circuits
+from tools.clients.prometheus import PrometheusClient
 
 DRAIN_SECONDS = 20.0
 
@@ -50,10 +52,7 @@ async def load_server(services: Services) -> AsyncIterator[Runtime]:
     async with load_healing(services, "serve") as healing, AsyncExitStack() as stack:
         healing.runner.start()
         stack.push_async_callback(healing.runner.stop, DRAIN_SECONDS)
-        plotted = make_prometheus(services.settings)  # Another than the heals': who looks must not keep them waiting.
-        stack.push_async_callback(plotted.close)
-        keeping = on_duty(services.store, "plots", healing.name, lambda: keep_plots(services.store, plotted))
-        _beside(stack, keeping, "plots")
+        plotted = _plotted(stack, services, healing.name)
         _beside(stack, healing.keeper.run(), "retention")
         yield Runtime(healing.actions, lambda: None, plotted, healing.keeper, healing.circuits)
 
@@ -64,9 +63,9 @@ async def load_web(services: Services) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         services.store.hear_others()
         tools = await stack.enter_async_context(open_tools(services.settings, services.store))
-        plotted = make_prometheus(services.settings)
-        stack.push_async_callback(plotted.close)
-        await _be_seen(stack, services, process_name(), "web")
+        name = process_name()
+        await _be_seen(stack, services, name, "web")
+        plotted = _plotted(stack, services, name)
         yield Runtime(tools.actions, lambda: None, plotted, circuits=tools.circuits)
 
 
@@ -111,7 +110,7 @@ async def load_healing(services: Services, role: str = "heal") -> AsyncIterator[
             await store.start_over()
         await _be_seen(stack, services, name, role)
         if (silencer := make_silencer(services, tools)) is not None:
-            stack.push_async_callback(silencer.release)
+            stack.push_async_callback(_released, silencer, services, name)
             _beside(stack, on_duty(store, "silences", name, silencer.run), "silences")
         stack.push_async_callback(_kept, services)
         _beside(stack, services.metrics.keep_always(store), "totals")
@@ -133,6 +132,14 @@ def process_name() -> str:
     return f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
+def _plotted(stack: AsyncExitStack, services: Services, name: str) -> PrometheusClient:
+    """Who is asked for plots, and has those of what is over kept: another than the heals', who must not wait for it."""
+    client = make_prometheus(services.settings)
+    stack.push_async_callback(client.close)
+    _beside(stack, on_duty(services.store, "plots", name, lambda: keep_plots(services.store, client)), "plots")
+    return client
+
+
 async def _be_seen(stack: AsyncExitStack, services: Services, name: str, role: str) -> None:
     worker = this_worker(name, role)
     await services.store.workers.beat(worker)
@@ -142,6 +149,12 @@ async def _be_seen(stack: AsyncExitStack, services: Services, name: str, role: s
 
 def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
     stack.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
+
+
+async def _released(silencer: Silencer, services: Services, name: str) -> None:
+    """Let everything ring again, unless another process goes on with what is silenced."""
+    if not await services.store.workers.others_heal(name):
+        await silencer.release()
 
 
 async def _kept(services: Services) -> None:

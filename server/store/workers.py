@@ -71,6 +71,10 @@ class Workers:
             for row in rows
         ]
 
+    async def others_heal(self, name: str) -> bool:
+        """Whether another process that heals is alive."""
+        return any(item["alive"] and item["role"] != "web" and item["name"] != name for item in await self.alive())
+
     async def on_duty(self, duty: str, name: str, seconds: float) -> bool:
         """Take or keep a chore for so long. False where another process has it."""
         now = stamp(self._now())
