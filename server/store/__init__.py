@@ -46,7 +46,7 @@ from server.store.plots import Plots
 from server.store.reading import Page
 from server.store.retention import Retention
 from server.store.rows import incident_record, incident_row, upsert
-from server.store.schema import StoreError, evidence_raw, incidents
+from server.store.schema import TO_RECHECK, StoreError, evidence_raw, incidents
 from server.store.signing_in import SigningIn
 from server.store.silences import Silences
 from server.store.storm_verbs import Storms
@@ -212,7 +212,10 @@ class Store(TakingOn, People, Outgoing, Counting):
 
         def work(connection: Connection) -> list[Incident]:
             rows = connection.execute(
-                select(incidents).where(incidents.c.recheck > 0, incidents.c.phase == "closed").limit(20)
+                select(incidents)
+                .where(TO_RECHECK, incidents.c.phase == "closed")
+                .order_by(incidents.c.number)
+                .limit(20)
             )
             return [incident_record(connection, row) for row in rows.all()]
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from server.store.append_only import keep_append_only
@@ -64,6 +65,9 @@ Index(
     postgresql_where=incidents.c.phase != "closed",
 )
 Index("incidents_by_phase", incidents.c.phase, incidents.c.wake_at)
+TO_RECHECK = text("recheck > 0")
+"""By literal: a parameter would not let SQLite use the partial index."""
+Index("incidents_to_recheck", incidents.c.number, sqlite_where=TO_RECHECK, postgresql_where=TO_RECHECK)
 
 alerts = Table(
     "alerts",
@@ -201,6 +205,7 @@ past_heals = Table(
 _of_resource = (past_heals.c.resource_kind, past_heals.c.resource_id)
 Index("past_of_resource", *_of_resource, past_heals.c.closed_at)
 Index("past_of_resource_and_cause", *_of_resource, past_heals.c.suspected_cause, past_heals.c.closed_at)
+Index("past_by_time", past_heals.c.closed_at)
 Index("past_of_cause", past_heals.c.resource_kind, past_heals.c.suspected_cause, past_heals.c.closed_at)
 
 approvals = Table(

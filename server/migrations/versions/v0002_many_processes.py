@@ -165,6 +165,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_index("incidents_by_end", "incidents", ["phase", "updated_at"], unique=False)
+    op.create_index(
+        "incidents_to_recheck",
+        "incidents",
+        ["number"],
+        unique=False,
+        sqlite_where=sa.text("recheck > 0"),
+        postgresql_where=sa.text("recheck > 0"),
+    )
+    op.create_index("past_by_time", "past_heals", ["closed_at"], unique=False)
     if "switches" in sa.inspect(op.get_bind()).get_table_names():
         _take_over_pause()
     # The first releases leave a database alone that says another number than theirs.
