@@ -228,7 +228,14 @@ def test_eight_hung_hosts_do_not_keep_the_ninth_from_being_healed(world: World) 
         pytest.skip("no sshd here: nothing can hang at its greeting")
     with hung_hosts(8) as ports:
         hung = [
-            {**resource, "id": f"inst-hung{port}", "ssh": {**resource["ssh"], "port": port}, "health": []}
+            # each of a group of its own: together they would be a storm, in which nobody is healed
+            {
+                **resource,
+                "id": f"inst-hung{port}",
+                "group": f"of-{port}",
+                "ssh": {**resource["ssh"], "port": port},
+                "health": [],
+            }
             for port in ports
         ]
         world.serve(more_resources=hung)
