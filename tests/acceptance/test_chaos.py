@@ -29,12 +29,9 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 @pytest.mark.parametrize(
     ("database", "event", "side", "nth", "how"),
     [
-        ("sqlite", "accept", "after", 1, "kill"),
-        ("sqlite", "checkpoint", "after", 4, "kill"),
         ("sqlite", "finish", "before", 1, "kill"),
         ("sqlite", "tell", "after", 2, "term"),
         ("postgresql", "claim", "after", 1, "kill"),
-        ("postgresql", "finish", "before", 1, "kill"),
         # a worker that stands still past its lease: before it begins, the lease stops it; then the claim on the target
         ("postgresql", "start", "before", 1, "stop"),
         ("postgresql", "start", "after", 1, "stop"),
