@@ -45,6 +45,7 @@ class Agent:
         self._pruner = pruner
         self._graph = build_graph(deps, checkpointer)
         self._running: set[RunControl] = set()
+        self._draining = False
 
     async def heal(
         self,
@@ -83,6 +84,8 @@ class Agent:
         """Until an interrupt or the end; False where the worker began to shut down."""
         control = RunControl()
         self._running.add(control)
+        if self._draining:
+            control.request_drain()
         try:
             await self._graph.ainvoke(entry, config, durability="sync", control=control)
         except GraphDrained:
@@ -92,7 +95,8 @@ class Agent:
         return True
 
     def drain(self) -> None:
-        """Let every running heal stop after its current super-step."""
+        """Let every running heal stop after its current super-step; one that is only now begun, after its first."""
+        self._draining = True
         for control in self._running:
             control.request_drain()
 

@@ -41,10 +41,10 @@ class PostgresServer:
 
     def start(self) -> None:
         """Returns when it answers."""
-        _as_owner("pg_ctl", "-D", str(self.data), "-l", f"{self.data}.log", "-w", "-t", str(SECONDS), "start")
+        _run("pg_ctl", "-D", str(self.data), "-l", f"{self.data}.log", "-w", "-t", str(SECONDS), "start")
 
     def stop(self, mode: str = "fast") -> None:
-        _as_owner("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "-t", str(SECONDS), "stop", check=False)
+        _run("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "-t", str(SECONDS), "stop", check=False)
 
     def restart(self) -> None:
         self.stop("immediate")
@@ -64,15 +64,14 @@ class PostgresServer:
 @contextmanager
 def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
     """Up, empty, and gone afterwards. Raises NoPostgres."""
-    if BIN is None:
-        raise NoPostgres("no PostgreSQL server here: install postgresql")
+    bin_folder()
     with tempfile.TemporaryDirectory(prefix="selfheal-store-", ignore_cleanup_errors=True) as above:
         folder = Path(above)
         folder.chmod(0o711)
-        if (account := _owner()) is not None:
+        if (account := other_owner()) is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
         server = PostgresServer(folder / "data", free_port())
-        _as_owner("initdb", "-D", str(server.data), "-A", "trust", "-U", USER, "-N", "-E", "UTF8", "--locale=C.UTF-8")
+        _run("initdb", "-D", str(server.data), "-A", "trust", "-U", USER, "-N", "-E", "UTF8", "--locale=C.UTF-8")
         settings = [
             "listen_addresses='127.0.0.1'", f"port={server.port}", "unix_socket_directories=''", "max_connections=200",
             "shared_buffers=64MB", "max_wal_size=256MB",
@@ -88,8 +87,15 @@ def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
             shutil.rmtree(server.data, ignore_errors=True)
 
 
-def _owner() -> pwd.struct_passwd | None:
-    """Who runs the server, where that is not who we are."""
+def bin_folder() -> Path:
+    """Where the server's programs are. Raises NoPostgres."""
+    if BIN is None:
+        raise NoPostgres("no PostgreSQL server here: install postgresql")
+    return BIN
+
+
+def other_owner() -> pwd.struct_passwd | None:
+    """Who runs the server, where that is not who we are. Raises NoPostgres."""
     if os.geteuid() != 0:
         return None
     try:
@@ -98,20 +104,24 @@ def _owner() -> pwd.struct_passwd | None:
         raise NoPostgres("root needs a user `postgres` to run PostgreSQL as: install postgresql") from None
 
 
-def _as_owner(program: str, *arguments: str, check: bool = True) -> None:
-    assert BIN is not None
-    command = [str(BIN / program), *arguments]
-    if _owner() is not None:
+def as_owner(command: list[str], *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it as who owns the server. Raises RuntimeError with what was printed, where it fails and `check` says so."""
+    if other_owner() is not None:
         command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
-    # To a file: the server that pg_ctl leaves behind keeps our pipes open.
-    with tempfile.TemporaryFile() as told:
+    # To files: the server that pg_ctl leaves behind keeps our pipes open.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, timeout=2 * SECONDS, cwd="/",
-            env={"PATH": os.environ.get("PATH", ""), "HOME": "/", "LC_ALL": "C"},
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=2 * SECONDS, cwd="/",
+            env={"PATH": os.environ.get("PATH", ""), "HOME": "/", "LC_ALL": "C", **environment},
             start_new_session=True,
         )  # fmt: skip
-        told.seek(0)
-        if check and done.returncode:
-            raise RuntimeError(
-                f"{program} ended with {done.returncode}: {told.read().decode(errors='replace')[-2000:]}"
-            )
+        out.seek(0)
+        err.seek(0)
+        told = subprocess.CompletedProcess(command, done.returncode, out.read(), err.read())
+    if check and told.returncode:
+        raise RuntimeError(f"{command[:8]} ended with {told.returncode}: {(told.stdout + told.stderr)[-2000:]}")
+    return told
+
+
+def _run(program: str, *arguments: str, check: bool = True) -> None:
+    as_owner([str(bin_folder() / program), *arguments], check=check)

@@ -28,14 +28,14 @@ async def beat(store: Store, worker: Worker) -> None:
     while True:
         try:
             await store.workers.beat(worker)
-        except (
-            Exception
-        ) as error:  # whatever it is: who is not seen is taken for dead, which costs nothing but a take-over
+        except Exception as error:  # whatever it is: who is not seen is taken for dead, and shown so
             log.warning("this process can't be seen to be alive: %s", error)
         await asyncio.sleep(BEAT_SECONDS)
 
 
-async def on_duty(store: Store, duty: str, name: str, work: Callable[[], Awaitable[None]]) -> None:
+async def on_duty(
+    store: Store, duty: str, name: str, work: Callable[[], Awaitable[None]], look_seconds: float = LOOK_SECONDS
+) -> None:
     """Until cancelled: do this while no other process does it. `work` is cancelled when another has it."""
     working: asyncio.Task[None] | None = None
     try:
@@ -45,13 +45,22 @@ async def on_duty(store: Store, duty: str, name: str, work: Callable[[], Awaitab
             except Exception as error:  # whatever it is: it may be somebody else's meanwhile
                 log.warning("whose turn it is to do %s can't be told: %s", duty, error)
                 mine = False
-            if mine and (working is None or working.done()):
+            if working is not None and working.done():
+                _tell_end(duty, working)
+                working = None
+            if mine and working is None:
                 working = asyncio.ensure_future(work())
             elif not mine and working is not None:
                 working.cancel()
                 working = None
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(look_seconds)
     finally:
         if working is not None:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+
+
+def _tell_end(duty: str, ended: asyncio.Task[None]) -> None:
+    """Chores never end by themselves."""
+    error = None if ended.cancelled() else ended.exception()
+    log.error("%s has ended and is begun anew: %s", duty, error or "nobody said why", exc_info=error)

@@ -1,9 +1,14 @@
-"""Notices that this machine's clock jumped: set by hand or by a late NTP, or stood still while the machine slept."""
+"""This machine's clocks: one that only counts, and whether the one on the wall has jumped."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+
+
+def elapsed() -> float:
+    """Seconds on a clock that nobody sets. It goes on while the machine is suspended: who slept must know it."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class ClockWatch:

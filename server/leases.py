@@ -6,9 +6,8 @@ not renewed in time is lost, and nothing of that heal may be written any more, o
 
 from __future__ import annotations
 
-import time
-
 from graph.journal import LeaseLost
+from server.clock_watch import elapsed
 
 
 class HeldLeases:
@@ -29,8 +28,3 @@ class HeldLeases:
         """Raises LeaseLost where the lease is not known to be ours now."""
         if self._until.get((incident_id, holder), 0.0) <= elapsed():
             raise LeaseLost(f"the lease of {holder} was not renewed in time: another worker may have taken over")
-
-
-def elapsed() -> float:
-    """Seconds on a clock that nobody sets, and that goes on while the machine is suspended."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

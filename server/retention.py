@@ -21,6 +21,7 @@ log = logging.getLogger("selfheal.retention")
 
 LOOK_SECONDS = 60.0
 FIRST_SECONDS = 20.0
+DUTY = "retention"
 TURN_SECONDS = 180.0
 SELDOM_SECONDS = 3600.0
 JUMP_SECONDS = 3600.0
@@ -63,7 +64,7 @@ class Keeper:
         await asyncio.sleep(FIRST_SECONDS)
         while True:
             try:
-                if await self._kept.take_turn(self._name, TURN_SECONDS):
+                if await self._store.workers.on_duty(DUTY, self._name, TURN_SECONDS):
                     await self._kept.done(self._name, await self.once(TURN_SECONDS / 2))
             except Exception:  # whatever it is, it must be tried again
                 log.exception("what closed incidents have left behind can't be cleared away; it is tried again")

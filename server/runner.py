@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from agents.legs import LegEnd
 from graph.records import Alert, Attempt, Incident
-from server.clock_watch import ClockWatch
-from server.leases import HeldLeases, elapsed
+from server.clock_watch import ClockWatch, elapsed
+from server.leases import HeldLeases
 from server.store import Failed, Leg, Store, StoreError
 
 log = logging.getLogger("selfheal.runner")

@@ -74,7 +74,6 @@ def play(ground: Ground, database: Database, point: Point, how: How = "kill") ->
         ground.strike()
         struck_at = _struck(ground, how)
         if struck_at is None:
-            ground.ended()
             return Result(database, point, how, "never_struck", ground.spawned() - before, time.monotonic() - began)
         _replace(ground, database)
         record = ground.ended()
@@ -152,9 +151,15 @@ def _struck(ground: Ground, how: How) -> float | None:
     """When it happened; None where the heal went by without it."""
     gone = ground.stopped if how == "stop" else ground.dead
     until = time.monotonic() + SECONDS
+    looked_at = time.monotonic()
     while time.monotonic() < until:
         if gone(VICTIM):
             return time.time()
+        if time.monotonic() - looked_at > 1.0:
+            looked_at = time.monotonic()
+            if ground.is_over():
+                time.sleep(1.0)  # for what the process does after its last write
+                return time.time() if gone(VICTIM) else None
         time.sleep(0.02)
     return None
 

@@ -165,6 +165,11 @@ class Ground:
         except (ServerUnreachable, ServerRefused):
             return []
 
+    def is_over(self) -> bool:
+        """Whether the incident is closed, and nothing more of its heal is to come."""
+        found = self.incidents()
+        return bool(found) and found[0]["phase"] in ENDED
+
     def ended(self, seconds: float = ENDED_SECONDS) -> dict[str, Any] | None:
         """The incident once it has its outcome, or None where that does not come."""
         until = time.monotonic() + seconds

@@ -12,6 +12,7 @@ from evals.chaos.ground import Database, Ground
 from evals.chaos.points import How, Point
 
 ZOMBIES = ("start:before:1", "start:after:1", "finish:before:1", "tell:after:2")
+TRIES = 3
 POLITE = ("start:after:1", "tell:after:1")
 
 
@@ -32,12 +33,21 @@ def run(ground: Ground, databases: Iterable[Database], told: Callable[[Result], 
     for database in databases:
         for point, how in all_cases(database, rehearse(ground, database)):
             if only in f"{how} {point}":
-                results.append(play(ground, database, point, how))
+                results.append(_struck(ground, database, point, how))
                 told(results[-1])
         if database == "postgresql" and only in "restart_database":
             results.append(restart_database(ground))
             told(results[-1])
     return results
+
+
+def _struck(ground: Ground, database: Database, point: Point, how: How) -> Result:
+    """A heal looks at the world once more or less before it is sure: late moments do not come in each."""
+    for _ in range(TRIES):
+        result = play(ground, database, point, how)
+        if result.verdict != "never_struck":
+            break
+    return result
 
 
 def summary(results: Sequence[Result]) -> dict[str, Any]:

@@ -8,12 +8,13 @@ in the middle is thrown out by the server, or nobody could ever take over from i
 from __future__ import annotations
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, String, create_engine, event, text
 from sqlalchemy.ext.compiler import compiles
+
+from server.clock_watch import elapsed
 
 WRITERS_LOCK = 0x5E1F_4EA1
 PREPARING_LOCK = 0x5E1F_4EA2
@@ -80,22 +81,17 @@ class ServersClock:
         """The server's time, and how long this machine was up then."""
 
     def look(self, connection: Connection) -> None:
-        before = _elapsed()
+        before = elapsed()
         seconds = connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
         with self._lock:
-            self._base = (float(seconds), (before + _elapsed()) / 2)
+            self._base = (float(seconds), (before + elapsed()) / 2)
 
     def now(self) -> datetime:
         with self._lock:
             base = self._base
         if base is None:
             return datetime.now(UTC)
-        return datetime.fromtimestamp(base[0], UTC) + timedelta(seconds=_elapsed() - base[1])
-
-
-def _elapsed() -> float:
-    """Seconds, also those in which the machine was suspended: a worker that slept must know that its lease is over."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+        return datetime.fromtimestamp(base[0], UTC) + timedelta(seconds=elapsed() - base[1])
 
 
 @compiles(String, "postgresql")

@@ -16,13 +16,13 @@ from server.store import compacting, expiring, measuring
 from server.store.auditing import record
 from server.store.compacting import Compacted
 from server.store.engine import Database
-from server.store.retention_tables import compactions, deleted_heals, evidence_packs, turns
+from server.store.retention_tables import compactions, deleted_heals, evidence_packs, runs
 from server.store.rows import iso, stamp, upsert
 from server.store.schema import audit, evidence_raw, incidents
 from server.store.telling_tables import plots
 from server.store.who import Who
 
-TURN = "keeper"
+LAST = "last"
 TEXTS_AT_ONCE = 200
 PROMPTS_SINCE = timedelta(hours=1)
 
@@ -38,30 +38,16 @@ class Retention:
         """The store's clock."""
         return self._now()
 
-    # -- who does it -------------------------------------------------------------------------------------
-
-    async def take_turn(self, by: str, seconds: float) -> bool:
-        """Whether this process is the one to clean up for so long."""
-        now = stamp(self._now())
-
-        def work(connection: Connection) -> bool:
-            row = connection.execute(select(turns).where(turns.c.name == TURN)).first()
-            if row is not None and row.by != by and row.until > now:
-                return False
-            values = {"name": TURN, "by": by, "until": now + seconds}
-            upsert(connection, turns, {**values, "at": row and row.at, "done": row.done if row else {}}, ("name",))
-            return True
-
-        return await self._db.write(work)
+    # -- what was done ----------------------------------------------------------------------------------
 
     async def done(self, by: Who | str, what: dict[str, Any], *, asked: bool = False) -> None:
-        """Write what came of a turn; in the audit log too where a human asked for it."""
+        """Write what came of it; in the audit log too where a human asked for it."""
         now = self._now()
 
         def work(connection: Connection) -> None:
             actor = Who.of(by)
-            values = {"name": TURN, "by": actor.name, "until": stamp(now), "at": stamp(now), "done": what}
-            upsert(connection, turns, values, ("name",))
+            values = {"name": LAST, "by": actor.name, "at": stamp(now), "done": what}
+            upsert(connection, runs, values, ("name",))
             if asked:
                 record(connection, actor, "retention_run", None, now, **what)
 
@@ -202,7 +188,7 @@ def _report(connection: Connection) -> dict[str, Any]:
         count, func.sum(func.length(evidence_packs.c.body)), func.sum(evidence_packs.c.whole_bytes)
     )
     raws, raw = one(count, func.sum(func.length(evidence_raw.c.raw)))
-    turn = connection.execute(select(turns).where(turns.c.name == TURN)).first()
+    last = connection.execute(select(runs).where(runs.c.name == LAST)).first()
     return {
         "incidents": one(count.label("n"), where=[incidents.c.id.is_not(None)]).n,
         "closed": one(count.label("n"), where=[incidents.c.phase == "closed"]).n,
@@ -223,7 +209,7 @@ def _report(connection: Connection) -> dict[str, Any]:
         "deleted_incidents": connection.execute(select(count).select_from(deleted_heals)).scalar_one(),
         "audit_entries": connection.execute(select(count).select_from(audit)).scalar_one(),
         "database": _database(connection),
-        "last": None if turn is None else {"by": turn.by, "at": iso(turn.at), "done": turn.done},
+        "last": None if last is None else {"by": last.by, "at": iso(last.at), "done": last.done},
     }
 
 

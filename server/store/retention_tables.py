@@ -47,14 +47,13 @@ deleted_heals = Table(
     Column("facts", JSON, nullable=False),
 )
 
-# Which process cleans up now, so that several do not do the same at once; and what came of it last.
-turns = Table(
-    "retention_turns",
+# What came of it last, and by whom. Whose turn it is is a duty (see `server.store.workers`).
+runs = Table(
+    "retention_runs",
     metadata,
     Column("name", String(50), primary_key=True),
     Column("by", Text, nullable=False),
-    Column("until", Float, nullable=False),
-    Column("at", Float),
+    Column("at", Float, nullable=False),
     Column("done", JSON, nullable=False),
 )
 

@@ -306,10 +306,10 @@ async def test_two_keepers_at_once_do_it_once(begin: Open) -> None:
     done = await asyncio.gather(*(old.keeper(name=name).once(SOON) for name in ("a", "b", "c")))
     assert sum(one["compacted"] for one in done) == len(more) + 1
     assert {(await old.record(each))["compacted"]["evidence"] for each in (incident_id, *more)} == {"expired"}
-    kept = old.store.retention
-    assert await kept.take_turn("a", 60) and not await kept.take_turn("b", 60) and await kept.take_turn("a", 60)
+    turn = old.store.workers.on_duty
+    assert [await turn("retention", name, 60) for name in ("a", "b", "a")] == [True, False, True]
     old.clock.advance(61)
-    assert await kept.take_turn("b", 60)
+    assert await turn("retention", "b", 60)
 
 
 async def test_what_changes_while_it_is_read_is_not_compacted_then(begin: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,8 @@ import pytest_asyncio
 from agents.legs import Finished, LegEnd, Resting
 from graph.journal import LeaseLost
 from graph.records import Alert, AlertGroup, Attempt, Incident, Outcome
-from server.leases import HeldLeases, elapsed
+from server.clock_watch import elapsed
+from server.leases import HeldLeases
 from server.runner import Runner, RunnerTimes
 from server.store import Store
 from tests.server.world import alert, placing
@@ -62,6 +64,7 @@ class Server:
     agent: ScriptedAgent = field(default_factory=ScriptedAgent)
     firing: bool | None = False
     room: int = 2
+    times: RunnerTimes = QUICK
 
     async def up(self, name: str = "test") -> None:
         self.store = Store.open(f"sqlite:///{self.folder / 'selfheal.db'}")
@@ -70,7 +73,7 @@ class Server:
         async def condition(alert: Alert) -> bool | None:
             return self.firing
 
-        self.runner = Runner(self.store, {"Instance": self.agent}, condition, name, QUICK, concurrency=self.room)
+        self.runner = Runner(self.store, {"Instance": self.agent}, condition, name, self.times, concurrency=self.room)
         self.runner.start()
 
     async def down(self) -> None:
@@ -147,6 +150,21 @@ async def test_a_long_leg_keeps_its_lease(server: Server) -> None:
     server.agent.gate.set()
     await until(lambda: closed(server, incident_id))
     assert len(server.agent.legs) == 1
+
+
+async def test_a_process_that_stood_still_past_its_leases_does_not_take_its_own_heals_for_lost(tmp_path: Path) -> None:
+    server = Server(tmp_path, times=RunnerTimes(lease=1.0, renew=0.9, sweep=0.1, recheck=0.1))
+    await server.up()
+    server.agent.gate = asyncio.Event()
+    incident_id = await server.post()
+    await until(lambda: len(server.agent.legs) == 1)
+    time.sleep(QUICK.lease + 0.3)  # noqa: ASYNC251 - the whole loop, as on a machine that is suspended or overrun
+    await asyncio.sleep(3 * QUICK.sweep)
+    assert len(server.agent.legs) == 1
+    server.agent.gate.set()
+    await until(lambda: closed(server, incident_id))
+    assert len(server.agent.legs) == 1
+    await server.down()
 
 
 async def test_what_ran_when_the_process_went_away_is_run_by_the_next(tmp_path: Path) -> None:

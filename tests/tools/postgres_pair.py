@@ -18,12 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from evals.postgres_server import NoPostgres, as_owner, bin_folder, other_owner
 from graph.records import Resource
 from graph.resources import Database, Replication
 from tests.tools.sshd import free_port
 
-_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-BIN = next((folder for folder in _FOLDERS if (folder / "initdb").exists()), None)
 PASSWORD = "s3cret-of-the-pair"
 SLOT = "rep1"
 
@@ -117,32 +116,21 @@ class Pair:
 
 def owner() -> str:
     """Who runs the servers."""
-    return "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+    other = other_owner()
+    return other.pw_name if other is not None else pwd.getpwuid(os.getuid()).pw_name
 
 
 def as_postgres(command: list[str], check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run it as who owns the servers."""
-    if os.geteuid() == 0:
-        command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
-    # pg_ctl leaves the server behind with our pipes open: its words go to files.
-    environment = {"PATH": os.environ.get("PATH", ""), "HOME": "/tmp", "LC_ALL": "C", "PGPASSWORD": PASSWORD}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd="/tmp"
-    ) as process:
-        if command[-1] in ("start", "restart"):
-            process.wait(timeout=60)
-            out, err = "", ""
-        else:
-            out, err = process.communicate(timeout=60)
-    if check and process.returncode:
-        raise RuntimeError(f"{command[:8]} ended with {process.returncode}: {err}")
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    return as_owner(command, check=check, PGPASSWORD=PASSWORD)
 
 
 def _bin() -> Path:
-    if BIN is None:
-        pytest.skip("no PostgreSQL server here: install postgresql")
-    return BIN
+    try:
+        other_owner()
+        return bin_folder()
+    except NoPostgres as error:
+        pytest.skip(str(error))
 
 
 @contextmanager
@@ -156,11 +144,7 @@ def running_pair() -> Iterator[Pair]:
 
 
 def _pair_in(folder: Path) -> Iterator[Pair]:
-    if os.geteuid() == 0:
-        try:
-            account = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("root needs a user `postgres` to run PostgreSQL as")
+    if (account := other_owner()) is not None:
         folder.mkdir()
         os.chown(folder, account.pw_uid, account.pw_gid)
     folder.mkdir(exist_ok=True)

@@ -31,127 +31,27 @@ AUDIT_OF_POSTGRESQL = (
 
 
 def upgrade() -> None:
+    _incidents()
+    _told()
+    _commands()
+    _models()
+    _side_effects()
+    _past()
+    _approvals()
+    _audit()
+    _people()
+    _outgoing()
+    _calls()
+    _kept()
+    _access()
     of_postgresql = op.get_context().dialect.name == "postgresql"
-    op.create_table(
-        "acknowledgements",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("call_id", sa.Integer(), nullable=False),
-        sa.Column("by", sa.Text(), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("comment", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        if_not_exists=True,
-    )
-    op.create_index(
-        "ix_acknowledgements_incident_id", "acknowledgements", ["incident_id"], unique=False, if_not_exists=True
-    )
-    op.create_table(
-        "approvals",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("asked_fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("state", sa.String(length=20), nullable=False),
-        sa.Column("request", sa.JSON(), nullable=False),
-        sa.Column("plan", sa.JSON(), nullable=False),
-        sa.Column("asked_at", sa.Float(), nullable=False),
-        sa.Column("expires_at", sa.Float(), nullable=False),
-        sa.Column("plan_fingerprint", sa.String(length=64), nullable=True),
-        sa.Column("decision", sa.String(length=20), nullable=True),
-        sa.Column("decided_by", sa.Text(), nullable=True),
-        sa.Column("decided_at", sa.Float(), nullable=True),
-        sa.Column("comment", sa.Text(), nullable=True),
-        sa.Column("answer", sa.JSON(), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        if_not_exists=True,
-    )
-    op.create_index("ix_approvals_incident_id", "approvals", ["incident_id"], unique=False, if_not_exists=True)
-    op.create_table(
-        "audit",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("who", sa.Text(), nullable=False),
-        sa.Column("what", sa.String(length=100), nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=True),
-        sa.Column("detail", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        if_not_exists=True,
-    )
-    op.create_table(
-        "calls",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("event", sa.String(length=30), nullable=False),
-        sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("payload", sa.JSON(), nullable=False),
-        sa.Column("told", sa.JSON(), nullable=False),
-        sa.Column("ended_at", sa.Float(), nullable=True),
-        sa.Column("ended_why", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        if_not_exists=True,
-    )
-    op.create_index("ix_calls_ended_at", "calls", ["ended_at"], unique=False, if_not_exists=True)
-    op.create_index("ix_calls_incident_id", "calls", ["incident_id"], unique=False, if_not_exists=True)
-    op.create_table(
-        "command_texts",
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("command", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("digest"),
-        if_not_exists=True,
-    )
-    op.create_table(
-        "commands",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("purpose", sa.String(length=20), nullable=False),
-        sa.Column("step", sa.String(length=200), nullable=False),
-        sa.Column("target", sa.String(length=500), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("first_at", sa.Float(), nullable=False),
-        sa.Column("last_at", sa.Float(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("incident_id", "purpose", "step", "target", "digest"),
-        if_not_exists=True,
-    )
-    op.create_table(
-        "confirmations",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("by", sa.Text(), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("cause", sa.String(length=200), nullable=False),
-        sa.Column("right", sa.Integer(), nullable=True),
-        sa.Column("comment", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        if_not_exists=True,
-    )
-    op.create_index("ix_confirmations_incident_id", "confirmations", ["incident_id"], unique=False, if_not_exists=True)
-    op.create_table(
-        "demotions",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("resource_kind", sa.String(length=200), nullable=False),
-        sa.Column("issue_type", sa.String(length=50), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("lifted_at", sa.Float(), nullable=True),
-        sa.Column("lifted_by", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        if_not_exists=True,
-    )
-    op.create_index("demoted_pairs", "demotions", ["resource_kind", "issue_type"], unique=False, if_not_exists=True)
-    op.create_table(
-        "evidence_raw",
-        sa.Column("ref", sa.String(length=300), nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("source", sa.String(length=100), nullable=False),
-        sa.Column("raw", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("ref"),
-        if_not_exists=True,
-    )
-    op.create_index("ix_evidence_raw_incident_id", "evidence_raw", ["incident_id"], unique=False, if_not_exists=True)
+    for statement in AUDIT_OF_POSTGRESQL if of_postgresql else AUDIT_OF_SQLITE:
+        op.execute(sa.text(statement.replace(":", "\\:")))
+
+
+def _incidents() -> None:
+    """Incidents with their alerts."""
+    op.create_table("meta", sa.Column("schema_version", sa.Integer(), nullable=False), if_not_exists=True)
     op.create_table(
         "incidents",
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
@@ -191,6 +91,120 @@ def upgrade() -> None:
         if_not_exists=True,
     )
     op.create_table(
+        "alerts",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("fingerprint", sa.String(length=200), nullable=False),
+        sa.Column("starts_at", sa.Float(), nullable=True),
+        sa.Column("status", sa.String(length=10), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("first_at", sa.Float(), nullable=False),
+        sa.Column("last_at", sa.Float(), nullable=False),
+        sa.Column("news_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident_id"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("incident_id", "fingerprint"),
+        if_not_exists=True,
+    )
+    op.create_index("known_firings", "alerts", ["fingerprint", "starts_at"], unique=False, if_not_exists=True)
+
+
+def _told() -> None:
+    """What is told of them, and the evidence behind it."""
+    op.create_table(
+        "timeline",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("node", sa.String(length=50), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("records", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("incident_id", "key"),
+        if_not_exists=True,
+    )
+    op.create_table(
+        "evidence_raw",
+        sa.Column("ref", sa.String(length=300), nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("source", sa.String(length=100), nullable=False),
+        sa.Column("raw", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("ref"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_evidence_raw_incident_id", "evidence_raw", ["incident_id"], unique=False, if_not_exists=True)
+
+
+def _commands() -> None:
+    """What was sent to the outside."""
+    op.create_table(
+        "command_texts",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("command", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+        if_not_exists=True,
+    )
+    op.create_table(
+        "commands",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("purpose", sa.String(length=20), nullable=False),
+        sa.Column("step", sa.String(length=200), nullable=False),
+        sa.Column("target", sa.String(length=500), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("first_at", sa.Float(), nullable=False),
+        sa.Column("last_at", sa.Float(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("incident_id", "purpose", "step", "target", "digest"),
+        if_not_exists=True,
+    )
+
+
+def _models() -> None:
+    """What models were asked."""
+    op.create_table(
+        "model_texts",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+        if_not_exists=True,
+    )
+    op.create_table(
+        "model_calls",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("purpose", sa.String(length=20), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("prompt", sa.String(length=100), nullable=False),
+        sa.Column("method", sa.String(length=20), nullable=False),
+        sa.Column("messages", sa.JSON(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("input_tokens", sa.Integer(), nullable=False),
+        sa.Column("output_tokens", sa.Integer(), nullable=False),
+        sa.Column("reported", sa.Integer(), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("cost_usd", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_model_calls_at", "model_calls", ["at"], unique=False, if_not_exists=True)
+    op.create_index("ix_model_calls_incident_id", "model_calls", ["incident_id"], unique=False, if_not_exists=True)
+
+
+def _side_effects() -> None:
+    """What was begun, and who holds what."""
+    op.create_table(
         "journal",
         sa.Column("idempotency_key", sa.String(length=200), nullable=False),
         sa.Column("incident_id", sa.String(length=36), nullable=False),
@@ -220,81 +234,10 @@ def upgrade() -> None:
         if_not_exists=True,
     )
     op.create_index("ix_leases_incident_id", "leases", ["incident_id"], unique=False, if_not_exists=True)
-    op.create_table("meta", sa.Column("schema_version", sa.Integer(), nullable=False), if_not_exists=True)
-    op.create_table(
-        "model_calls",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("purpose", sa.String(length=20), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("model", sa.String(length=200), nullable=False),
-        sa.Column("prompt", sa.String(length=100), nullable=False),
-        sa.Column("method", sa.String(length=20), nullable=False),
-        sa.Column("messages", sa.JSON(), nullable=False),
-        sa.Column("answer", sa.Text(), nullable=False),
-        sa.Column("status", sa.String(length=20), nullable=False),
-        sa.Column("problem", sa.Text(), nullable=False),
-        sa.Column("input_tokens", sa.Integer(), nullable=False),
-        sa.Column("output_tokens", sa.Integer(), nullable=False),
-        sa.Column("reported", sa.Integer(), nullable=False),
-        sa.Column("seconds", sa.Float(), nullable=False),
-        sa.Column("cost_usd", sa.Float(), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        if_not_exists=True,
-    )
-    op.create_index("ix_model_calls_at", "model_calls", ["at"], unique=False, if_not_exists=True)
-    op.create_index("ix_model_calls_incident_id", "model_calls", ["incident_id"], unique=False, if_not_exists=True)
-    op.create_table(
-        "model_texts",
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("digest"),
-        if_not_exists=True,
-    )
-    op.create_table(
-        "notifications",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("resource", sa.String(length=3300), nullable=False),
-        sa.Column("event", sa.String(length=30), nullable=False),
-        sa.Column("dedup", sa.String(length=300), nullable=False),
-        sa.Column("target", sa.String(length=100), nullable=False),
-        sa.Column("call_id", sa.Integer(), nullable=True),
-        sa.Column("payload", sa.JSON(), nullable=False),
-        sa.Column("state", sa.String(length=20), nullable=False),
-        sa.Column("folded", sa.Integer(), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.Float(), nullable=False),
-        sa.Column("next_at", sa.Float(), nullable=False),
-        sa.Column("sent_at", sa.Float(), nullable=True),
-        sa.Column("problem", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("incident_id", "event", "dedup", "target"),
-        if_not_exists=True,
-    )
-    op.create_index(
-        "notifications_due", "notifications", ["state", "target", "next_at"], unique=False, if_not_exists=True
-    )
-    op.create_table(
-        "one_time_tokens",
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("made_at", sa.Float(), nullable=False),
-        sa.Column("expires_at", sa.Float(), nullable=False),
-        sa.Column("used_at", sa.Float(), nullable=True),
-        sa.PrimaryKeyConstraint("digest"),
-        if_not_exists=True,
-    )
-    op.create_table(
-        "outbox",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("payload", sa.JSON(), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("next_at", sa.Float(), nullable=False),
-        sa.Column("sent_at", sa.Float(), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        if_not_exists=True,
-    )
+
+
+def _past() -> None:
+    """How heals ended."""
     op.create_table(
         "past_heals",
         sa.Column("incident_id", sa.String(length=36), nullable=False),
@@ -334,6 +277,49 @@ def upgrade() -> None:
         unique=False,
         if_not_exists=True,
     )
+
+
+def _approvals() -> None:
+    """What people were asked."""
+    op.create_table(
+        "approvals",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("asked_fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("request", sa.JSON(), nullable=False),
+        sa.Column("plan", sa.JSON(), nullable=False),
+        sa.Column("asked_at", sa.Float(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.Column("plan_fingerprint", sa.String(length=64), nullable=True),
+        sa.Column("decision", sa.String(length=20), nullable=True),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("decided_at", sa.Float(), nullable=True),
+        sa.Column("comment", sa.Text(), nullable=True),
+        sa.Column("answer", sa.JSON(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_approvals_incident_id", "approvals", ["incident_id"], unique=False, if_not_exists=True)
+
+
+def _audit() -> None:
+    """Who did what."""
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("what", sa.String(length=100), nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=True),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        if_not_exists=True,
+    )
+
+
+def _people() -> None:
+    """What people do beside deciding."""
     op.create_table(
         "pauses",
         sa.Column("scope", sa.String(length=3300), nullable=False),
@@ -342,51 +328,6 @@ def upgrade() -> None:
         sa.Column("at", sa.Float(), nullable=False),
         sa.Column("until", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("scope"),
-        if_not_exists=True,
-    )
-    op.create_table(
-        "plots",
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("incident_id"),
-        if_not_exists=True,
-    )
-    op.create_table(
-        "sessions",
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("via", sa.String(length=20), nullable=False),
-        sa.Column("role", sa.String(length=20), nullable=False),
-        sa.Column("grant", sa.JSON(), nullable=False),
-        sa.Column("address", sa.String(length=100), nullable=False),
-        sa.Column("created_at", sa.Float(), nullable=False),
-        sa.Column("last_seen_at", sa.Float(), nullable=False),
-        sa.Column("expires_at", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("digest"),
-        if_not_exists=True,
-    )
-    op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"], unique=False, if_not_exists=True)
-    op.create_table(
-        "sign_in_failures",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("last_at", sa.Float(), nullable=False),
-        sa.Column("until", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("key"),
-        if_not_exists=True,
-    )
-    op.create_index("ix_sign_in_failures_last_at", "sign_in_failures", ["last_at"], unique=False, if_not_exists=True)
-    op.create_table(
-        "silences",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("fingerprint", sa.String(length=200), nullable=False),
-        sa.Column("silence_id", sa.String(length=100), nullable=False),
-        sa.Column("until", sa.Float(), nullable=False),
-        sa.Column("lifted", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("incident_id", "fingerprint"),
         if_not_exists=True,
     )
     op.create_table(
@@ -403,39 +344,163 @@ def upgrade() -> None:
     )
     op.create_index("ix_takings_incident_id", "takings", ["incident_id"], unique=False, if_not_exists=True)
     op.create_table(
-        "timeline",
+        "confirmations",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("incident_id", sa.String(length=36), nullable=False),
-        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("node", sa.String(length=50), nullable=False),
-        sa.Column("author", sa.Text(), nullable=False),
-        sa.Column("sentence", sa.Text(), nullable=False),
-        sa.Column("records", sa.JSON(), nullable=False),
+        sa.Column("cause", sa.String(length=200), nullable=False),
+        sa.Column("right", sa.Integer(), nullable=True),
+        sa.Column("comment", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("incident_id", "key"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_confirmations_incident_id", "confirmations", ["incident_id"], unique=False, if_not_exists=True)
+    op.create_table(
+        "demotions",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("resource_kind", sa.String(length=200), nullable=False),
+        sa.Column("issue_type", sa.String(length=50), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("lifted_at", sa.Float(), nullable=True),
+        sa.Column("lifted_by", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        if_not_exists=True,
+    )
+    op.create_index("demoted_pairs", "demotions", ["resource_kind", "issue_type"], unique=False, if_not_exists=True)
+
+
+def _outgoing() -> None:
+    """Notices on their way."""
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.Float(), nullable=False),
+        sa.Column("sent_at", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
         if_not_exists=True,
     )
     op.create_table(
-        "alerts",
+        "notifications",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("resource", sa.String(length=3300), nullable=False),
+        sa.Column("event", sa.String(length=30), nullable=False),
+        sa.Column("dedup", sa.String(length=300), nullable=False),
+        sa.Column("target", sa.String(length=100), nullable=False),
+        sa.Column("call_id", sa.Integer(), nullable=True),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("folded", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("next_at", sa.Float(), nullable=False),
+        sa.Column("sent_at", sa.Float(), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("incident_id", "event", "dedup", "target"),
+        if_not_exists=True,
+    )
+    op.create_index(
+        "notifications_due", "notifications", ["state", "target", "next_at"], unique=False, if_not_exists=True
+    )
+
+
+def _calls() -> None:
+    """Who is called, and has taken note."""
+    op.create_table(
+        "calls",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("event", sa.String(length=30), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("told", sa.JSON(), nullable=False),
+        sa.Column("ended_at", sa.Float(), nullable=True),
+        sa.Column("ended_why", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_calls_ended_at", "calls", ["ended_at"], unique=False, if_not_exists=True)
+    op.create_index("ix_calls_incident_id", "calls", ["incident_id"], unique=False, if_not_exists=True)
+    op.create_table(
+        "acknowledgements",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("call_id", sa.Integer(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        if_not_exists=True,
+    )
+    op.create_index(
+        "ix_acknowledgements_incident_id", "acknowledgements", ["incident_id"], unique=False, if_not_exists=True
+    )
+
+
+def _kept() -> None:
+    """Silences and plots."""
+    op.create_table(
+        "silences",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("incident_id", sa.String(length=36), nullable=False),
         sa.Column("fingerprint", sa.String(length=200), nullable=False),
-        sa.Column("starts_at", sa.Float(), nullable=True),
-        sa.Column("status", sa.String(length=10), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("first_at", sa.Float(), nullable=False),
-        sa.Column("last_at", sa.Float(), nullable=False),
-        sa.Column("news_at", sa.Float(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["incident_id"],
-            ["incidents.id"],
-        ),
+        sa.Column("silence_id", sa.String(length=100), nullable=False),
+        sa.Column("until", sa.Float(), nullable=False),
+        sa.Column("lifted", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("incident_id", "fingerprint"),
         if_not_exists=True,
     )
-    op.create_index("known_firings", "alerts", ["fingerprint", "starts_at"], unique=False, if_not_exists=True)
-    for statement in AUDIT_OF_POSTGRESQL if of_postgresql else AUDIT_OF_SQLITE:
-        op.execute(sa.text(statement.replace(":", "\\:")))
+    op.create_table(
+        "plots",
+        sa.Column("incident_id", sa.String(length=36), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("incident_id"),
+        if_not_exists=True,
+    )
+
+
+def _access() -> None:
+    """Who is signed in."""
+    op.create_table(
+        "sessions",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("via", sa.String(length=20), nullable=False),
+        sa.Column("role", sa.String(length=20), nullable=False),
+        sa.Column("grant", sa.JSON(), nullable=False),
+        sa.Column("address", sa.String(length=100), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("last_seen_at", sa.Float(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"], unique=False, if_not_exists=True)
+    op.create_table(
+        "one_time_tokens",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("made_at", sa.Float(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.Column("used_at", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("digest"),
+        if_not_exists=True,
+    )
+    op.create_table(
+        "sign_in_failures",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_at", sa.Float(), nullable=False),
+        sa.Column("until", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_sign_in_failures_last_at", "sign_in_failures", ["last_at"], unique=False, if_not_exists=True)
