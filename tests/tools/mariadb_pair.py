@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -167,12 +167,13 @@ class Pair:
         self.primary.sql(*["INSERT INTO shop.orders (what) VALUES ('bread')"] * rows)
 
     def caught_up(self, seconds: float = 10.0) -> bool:
-        """Whether the replica has what the primary has, within this time."""
+        """Whether the replica has what the primary has, within this time. It may not have the table yet."""
         until = time.monotonic() + seconds
         count = "SELECT COUNT(*) AS n, COALESCE(MAX(id), 0) AS last FROM shop.orders"
         while time.monotonic() < until:
-            if self.primary.sql(count) == self.replica.sql(count):
-                return True
+            with suppress(pymysql.err.ProgrammingError):
+                if self.primary.sql(count) == self.replica.sql(count):
+                    return True
             time.sleep(0.05)
         return False
 
