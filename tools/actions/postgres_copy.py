@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import shlex
 
-from psycopg.conninfo import make_conninfo
-
 from graph.records import Resource
 from tools.actions.mariadb_copy import Places, exchange_line, places_of, put_back_line
 from tools.clients.databases.database import database_of
+from tools.clients.databases.postgres_text import conninfo
 
 _OWN_FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
 
@@ -34,8 +33,7 @@ def feed_line(resource: Resource) -> str:
 def copy_line(resource: Resource, primary: Resource) -> str:
     """Copy the primary into the fresh folder, set up as its replica, with the replica's own configuration files."""
     at, replication = places_of(resource), database_of(resource).replication
-    conninfo = make_conninfo(
-        "",
+    source = conninfo(
         host=primary.address,
         port=str(database_of(primary).port),
         user=replication.user,
@@ -46,7 +44,7 @@ def copy_line(resource: Resource, primary: Resource) -> str:
     keep = " ".join(shlex.quote(name) for name in _OWN_FILES)
     return (
         f"set -e; {_binaries(at)}; {at.root}rm -rf {at.fresh}; {at.root}install -d -o {at.user} -m 0700 {at.fresh}; "
-        f'{at.owner}"$bin"/pg_basebackup -w -D {at.fresh} -d {shlex.quote(conninfo)} -X stream -c fast -R{slot}; '
+        f'{at.owner}"$bin"/pg_basebackup -w -D {at.fresh} -d {shlex.quote(source)} -X stream -c fast -R{slot}; '
         f"for file in {keep}; do if {at.owner}test -e {at.data}/$file; then "
         f"{at.owner}cp -p {at.data}/$file {at.fresh}/$file; fi; done"
     )

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-
 from graph.kind import ActionSpec, touches_cluster
 from graph.ports import ActionOutput, Probe
 from graph.records import Resource
@@ -16,7 +13,8 @@ from tools.actions.on_database import primary_of, unfit_primary
 from tools.actions.on_postgres import DEADLINE_SECONDS, OnPostgres, postgres_of, replica_only, seen_of, standby_of, told
 from tools.actions.on_provider import NoParams
 from tools.clients.databases.database import database_of, database_place, read_password
-from tools.clients.databases.postgresql_replication import PostgresReplication, conninfo_parts
+from tools.clients.databases.postgres_text import conninfo, conninfo_parts, literal
+from tools.clients.databases.postgresql_replication import PostgresReplication
 
 _OLDEST_THAT_RELOADS = 13
 
@@ -43,7 +41,7 @@ class ReloadReplication(OnPostgres[NoParams]):
 
     def statements(self, resource: Resource, params: NoParams) -> tuple[str, ...]:
         """As shown; what else stands in the connection string is put in its place when it runs."""
-        return self._with(resource, f"… {make_conninfo('', **self._wanted(resource))}")
+        return self._with(resource, f"… {conninfo(**self._wanted(resource))}")
 
     def render(self, resource: Resource, params: NoParams) -> str:
         shown = "; ".join(self.statements(resource, params))
@@ -75,8 +73,8 @@ class ReloadReplication(OnPostgres[NoParams]):
         if not {"password", "passfile", "sslcert"} & parts.keys():
             password = read_password(database_of(resource).replication.password_file)
             parts |= {"password": password} if password else {}
-        conninfo = make_conninfo("", **(parts | self._wanted(resource)))
-        done = await told(self.context, resource, self._with(resource, conninfo))
+        wanted = conninfo(**(parts | self._wanted(resource)))
+        done = await told(self.context, resource, self._with(resource, wanted))
         return done if done.status != "succeeded" else ActionOutput("succeeded", "set and reloaded")
 
     async def effect(self, resource: Resource, params: NoParams, baseline: Mapping[str, Any]) -> Probe:
@@ -85,11 +83,10 @@ class ReloadReplication(OnPostgres[NoParams]):
             return Probe("took_effect", f"it is set to follow {seen.source}")
         return Probe("no_effect", "it is not set to follow its declared primary")
 
-    def _with(self, resource: Resource, conninfo: str) -> tuple[str, ...]:
+    def _with(self, resource: Resource, wanted: str) -> tuple[str, ...]:
         slot = database_of(resource).replication.slot
-        literal = sql.Literal(conninfo).as_string(None).strip()
-        lines = [f"alter system set primary_conninfo = {literal}"]
-        lines += [f"alter system set primary_slot_name = {sql.Literal(slot).as_string(None)}"] if slot else []
+        lines = [f"alter system set primary_conninfo = {literal(wanted)}"]
+        lines += [f"alter system set primary_slot_name = {literal(slot)}"] if slot else []
         return (*lines, "select pg_reload_conf() as reloaded")
 
     def _wanted(self, resource: Resource) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from psycopg import sql
 from pydantic import Field
 
 from graph.kind import ActionSpec, touches_cluster
@@ -16,6 +15,7 @@ from tools.actions.on_database import primary_of, unfit_primary
 from tools.actions.on_postgres import DEADLINE_SECONDS, OnPostgres, postgres_of, standby_of
 from tools.actions.on_provider import NoParams
 from tools.clients.databases.database import Row, database_of, peers_of
+from tools.clients.databases.postgres_text import literal
 
 LOST = "lost"
 
@@ -45,7 +45,7 @@ class RecreateSlot(OnPostgres[NoParams]):
         return primary_of(self.context, resource)
 
     def statements(self, resource: Resource, params: NoParams) -> tuple[str, ...]:
-        name = _literal(str(database_of(resource).replication.slot))
+        name = literal(str(database_of(resource).replication.slot))
         return (
             "select pg_drop_replication_slot(slot_name) from pg_replication_slots s"
             f" where slot_name = {name} and not active and to_jsonb(s) ->> 'wal_status' = '{LOST}'",
@@ -102,7 +102,7 @@ class DropSlot(OnPostgres[SlotParams]):
     def statements(self, resource: Resource, params: SlotParams) -> tuple[str, ...]:
         return (
             "select pg_drop_replication_slot(slot_name), slot_name as dropped from pg_replication_slots"
-            f" where slot_name = {_literal(params.slot)} and not active",
+            f" where slot_name = {literal(params.slot)} and not active",
         )
 
     async def objection(self, resource: Resource, params: SlotParams) -> str | None:
@@ -124,7 +124,3 @@ class DropSlot(OnPostgres[SlotParams]):
         statement = "select active, slot_type as type from pg_replication_slots where slot_name = %s"
         rows = await postgres_of(self.context, resource).execute(resource, statement, (params.slot,))
         return rows[0] if rows else None
-
-
-def _literal(value: str) -> str:
-    return sql.Literal(value).as_string(None).strip()

@@ -9,11 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
-
-import psycopg
-from psycopg import sql
-from psycopg.rows import dict_row
+from typing import TYPE_CHECKING, Any
 
 from graph.records import Resource
 from graph.resources import Engine
@@ -35,6 +31,7 @@ from tools.clients.databases.database import (
     read_password,
 )
 from tools.clients.databases.patroni import PatroniClient
+from tools.clients.databases.postgres_text import literal
 from tools.clients.databases.postgresql_replication import (
     REPLICA,
     PostgresReplication,
@@ -45,6 +42,9 @@ from tools.clients.databases.postgresql_replication import (
 )
 from tools.clients.recording import Recorder
 from tools.redaction import redact
+
+if TYPE_CHECKING:
+    import psycopg
 
 _MARGIN_SECONDS = 1.0
 
@@ -123,6 +123,8 @@ class PostgresClient:
 
     @asynccontextmanager
     async def _connected(self, resource: Resource, timeout: float) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        import psycopg
+
         connection = await connected(self._circuits, resource, lambda: _connect(resource, timeout))
         try:
             yield connection
@@ -138,6 +140,9 @@ class PostgresClient:
 
 
 async def _connect(resource: Resource, timeout: float) -> psycopg.AsyncConnection[Any]:
+    import psycopg
+    from psycopg.rows import dict_row
+
     database = database_of(resource)
     password = read_password(database.password_file)
     try:
@@ -162,6 +167,9 @@ async def _connect(resource: Resource, timeout: float) -> psycopg.AsyncConnectio
 
 
 async def _fetch(connection: psycopg.AsyncConnection[Any], text: str) -> tuple[Row, ...]:
+    import psycopg
+    from psycopg.rows import dict_row
+
     async with psycopg.AsyncRawCursor(connection, row_factory=dict_row) as cursor:
         await cursor.execute(text.encode())
         return tuple(await cursor.fetchall()) if cursor.description else ()
@@ -176,7 +184,7 @@ def rendered(statement: str, params: Sequence[Param] = ()) -> str:
     parts = statement.split("%s")
     if len(parts) != len(params) + 1:
         raise ValueError(f"{len(params)} values for {len(parts) - 1} places")
-    literals = [sql.Literal(param).as_string(None).strip() for param in params]
+    literals = [literal(param) for param in params]
     return "".join(part + literal for part, literal in zip(parts, [*literals, ""], strict=True))
 
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
 from tools.clients.databases.database import ReplicationStatus, Row, Session
+from tools.clients.databases.postgres_text import conninfo_parts
 
 # to_jsonb keeps one statement valid on versions that lack a column: pg_stat_wal_receiver has flushed_lsn since 13 and
 # received_lsn before, and wal_status of slots is new in 13.
@@ -177,14 +175,6 @@ def parse_standby(row: Row) -> Standby:
         unsent=_int(row, "unsent"),
         oldest_wal=_segment_start(row),
     )
-
-
-def conninfo_parts(conninfo: str) -> Mapping[str, Any]:
-    """The parts of a connection string; none for one that can't be read."""
-    try:
-        return conninfo_to_dict(conninfo)
-    except psycopg.Error:
-        return {}
 
 
 def lsn_bytes(lsn: str) -> int:
