@@ -131,6 +131,7 @@ async def test_a_store_that_cannot_be_written_answers_503(tmp_path: Path) -> Non
     services = make_services(tmp_path)
     async with running(services) as client:
         services.store._db._engine.dispose()
+        services.store._db._own = None
         (tmp_path / "selfheal.db").unlink()
         (tmp_path / "selfheal.db").mkdir()
         for name in ("selfheal.db-wal", "selfheal.db-shm"):
