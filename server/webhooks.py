@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from graph.records import MAX_LABEL_CHARS, AlertGroup
 from server.alert_bodies import BadAlert, ReceivedGroup, read_group
@@ -82,20 +82,12 @@ def webhook_routes(services: Services) -> APIRouter:
 
 
 class AlertDoor:
-    """ASGI middleware: takes alerts on before anything else of the application is gone through.
+    """The ASGI application behind the webhook's path."""
 
-    It is the one path that a storm takes, and routing, dependencies and validation of FastAPI would cost as much again
-    as taking an alert on. The route is there all the same, for the documentation and for what comes by another way.
-    """
-
-    def __init__(self, app: ASGIApp, services: Services) -> None:
-        self.app = app
+    def __init__(self, services: Services) -> None:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
-            await self.app(scope, receive, send)
-            return
         try:
             body = await _whole(receive)
             response = await take_on(self._services, body) if body is not None else None
