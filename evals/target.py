@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 
@@ -96,7 +96,8 @@ async def run_case(
     ended_before = error = ""
     try:
         with playing(deps) as graph:
-            stream: AsyncGenerator[Any] = graph.astream(state, config, stream_mode=["values", "tasks"])
+            walk = graph.astream(state, config, stream_mode=["values", "tasks"])
+            stream = cast("AsyncGenerator[Any, None]", walk)
             async with aclosing(stream):
                 async for mode, part in stream:
                     if mode == "values":

@@ -1,4 +1,4 @@
-"""Small made-up cases that the tests of the evals share. Nobody is measured by them: those in `evals/cases` are real."""
+"""Small made-up cases that the tests of the evals share. Those in `evals/cases` are real."""
 
 from __future__ import annotations
 
