@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from evals.commands.baseline import baseline, gate
+from evals.commands.langsmith import app as langsmith_app
+from evals.commands.report import report
 from evals.commands.run import run
 from evals.commands.split import split
 
@@ -14,5 +16,6 @@ EXIT_CODES = (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Measure diagnosis on recorded incidents.", epilog=EXIT_CODES)
-for command in (run, gate, baseline, split):
+for command in (run, gate, baseline, split, report):
     app.command()(command)
+app.add_typer(langsmith_app, name="langsmith")
