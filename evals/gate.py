@@ -146,7 +146,7 @@ def _worse(was: BaselineCase | None, case: CaseResult) -> Change | None:
 def _weakest(case: CaseResult) -> str:
     """What its worst run is marked down for."""
     run = min(case.runs, key=lambda each: each.total)
-    short = [f"{name}: {run.scores[name].detail}" for name in WEIGHTS if _short(run.scores[name])]
+    short = [f"{name}: {score.detail}" for name, score in run.scores.items() if name in WEIGHTS and _short(score)]
     return "; ".join(short)
 
 

@@ -21,7 +21,7 @@ from evals.gate import (
 from evals.reasoners import Choice
 from evals.results import Results
 from evals.running import evaluate, processes
-from evals.split import lock_of, problems
+from evals.split import lock_of, lock_path, problems
 from evals.table import cost_line
 from server import exits
 from server.commands.common import err, out
@@ -39,6 +39,8 @@ def gate(root: RootOption = None) -> None:
         folder = root or default_root()
         baseline = read_baseline(baseline_path(folder))
         frozen = problems(lock_of(folder), cases)
+        if root is None and not lock_path(folder).exists():
+            frozen = (f"{lock_path(folder)} is missing: nothing is kept from tuning",)
         results = _results(cases)
     console.print(f"{cost_line(results)}; score {results.total:.4f}, baseline {baseline.total:.4f}", markup=False)
     for line in better(baseline, results):

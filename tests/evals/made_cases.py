@@ -28,6 +28,16 @@ CRASHED: dict[str, FactValue] = {
     f'unit.signal{{unit="{UNIT}"}}': "KILL",
 }
 RUNS: dict[str, FactValue] = {f'unit.state{{unit="{UNIT}"}}': "running", 'health.ok{check="service shop"}': True}
+ATTEMPT = Attempt(
+    number=1,
+    suspected_cause="process_crashed",
+    plan_fingerprint="of other names",
+    actions=("restart_service",),
+    target=UNIT,
+    acted=True,
+    why_ended="it crashed again",
+    ended_at=AT,
+)
 REPAIR: dict[str, Any] = {
     "ending": "repair",
     "accepted_causes": ("process_crashed",),
