@@ -124,6 +124,14 @@ class Results(_Frozen):
         """The mean of the cases' totals."""
         return sum(case.total for case in self.cases) / len(self.cases) if self.cases else 0.0
 
+    def without_evidence(self) -> Results:
+        """The same without what was shown: all reasoners are shown the same, and it is most of the file."""
+        cases = tuple(
+            case.model_copy(update={"runs": tuple(run.model_copy(update={"evidence": ()}) for run in case.runs)})
+            for case in self.cases
+        )
+        return self.model_copy(update={"cases": cases})
+
 
 class Evaluation(_Frozen):
     """`evals.json`."""
@@ -132,5 +140,6 @@ class Evaluation(_Frozen):
     product_version: str
     results: Results
     baselines: tuple[Results, ...] = ()
+    """Without evidence: it is that of `results`."""
     note: str = ""
     """What must be said with the figures, as that they measure no model."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -63,20 +64,30 @@ def evaluate(
 @contextmanager
 def processes(replays: int, cores: int | None = None) -> Iterator[Executor | None]:
     """Processes for that many replays, or None where they would not be worth it. To be begun before any thread is."""
-    cores = cores or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gc.freeze()  # what is loaded by now is no garbage, and need not be looked through again and again
+    cores = cores or _cores()
     if cores < 2 or replays < WORTH_PROCESSES:
         yield None
         return
     # a fork has all that is imported by now, which takes longer than all the replays
     how = "fork" if sys.platform == "linux" else "spawn"
-    gc.freeze()
-    pool = ProcessPoolExecutor(cores, mp_context=get_context(how))
+    pool = ProcessPoolExecutor(cores, get_context(how), initializer=_deaf)
     try:
         for started in [pool.submit(os.getpid) for _ in range(cores)]:
             started.result()
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _deaf() -> None:
+    """Ctrl-C is for the parent to hear."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _cores() -> int:
+    """Those this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def result_of(case: Case, runs: Sequence[RunResult]) -> CaseResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +41,7 @@ def run(
     config: ConfigOption = None,
     model: Annotated[str | None, typer.Option(help="Instead of the settings' model.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Instead of the settings' server.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Cases a model is asked about at a time.")] = 8,
     part: Annotated[
         Part | None, typer.Option("--scripted", help="Measure no model but our guards: a server plays this part.")
     ] = None,
@@ -57,8 +59,8 @@ def run(
         )
         replays = len(chosen) * (len(BASELINES) + runs)
         with processes(replays) as pool, playing as choice, shown(len(chosen) * (1 + len(BASELINES)), err()) as told:
-            results = evaluate(chosen, choice, runs, told, pool)
-            beside = tuple(evaluate(chosen, Choice(name), 1, told, pool) for name in BASELINES)
+            results = evaluate(chosen, replace(choice, concurrency=concurrency), runs, told, pool)
+            beside = tuple(evaluate(chosen, Choice(name), 1, told, pool).without_evidence() for name in BASELINES)
     note = NOTE if part else ""
     made_at = datetime.now(UTC).replace(microsecond=0)
     evaluation = Evaluation(

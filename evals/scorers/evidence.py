@@ -13,10 +13,8 @@ from graph.records import Evidence
 def carries(item: Evidence, required: str) -> bool:
     """Whether it has a fact of that name (`unit.result`) whose labels include these (`unit.result{unit="web"}`)."""
     name, labels = parse_key(required)
-    return any(
-        name == other and all(has.get(key) == value for key, value in labels.items())
-        for other, has in map(parse_key, item.facts)
-    )
+    alike = (parse_key(key) for key in item.facts if key.startswith(name))
+    return any(name == other and all(has.get(key) == value for key, value in labels.items()) for other, has in alike)
 
 
 def required_ids(evidence: Iterable[Evidence], required: Iterable[str]) -> frozenset[str]:

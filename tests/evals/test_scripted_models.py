@@ -12,9 +12,12 @@ from typing import Literal
 import pytest
 
 from evals.case import Case
+from evals.openai_server import answer, refusing, serving
+from evals.reasoners import Choice
 from evals.results import CaseResult, Results
 from evals.running import evaluate
 from evals.scripted import PARTS, Part, scripted
+from server.settings import LlmSettings
 from tests.evals.made_cases import crashed, dark, healthy
 
 Who = Literal["llm", "fallback"]
@@ -96,3 +99,17 @@ def test_several_runs_of_a_case_each_have_their_own_cost(tmp_path: Path) -> None
 def test_the_runbook_plays_no_part(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="llm or fallback"), scripted("right", "runbook", three(tmp_path)):
         pass
+
+
+def test_a_real_model_is_measured_over_one_client_which_finds_out_once_how_to_ask(tmp_path: Path) -> None:
+    """As a server of one's own that knows no JSON schema and always says that it does not know."""
+    said = {"suspected_cause": "unknown", "summary": "who knows", "confidence": 0, "evidence_ids": []}
+    cases = [crashed(tmp_path, f"case-{number}") for number in range(200, 204)]
+    with serving(refusing("response_format", "no response_format here", answer(said))) as server:
+        llm = LlmSettings(model="tiny", base_url=server.base_url)
+        found = evaluate(cases, Choice("llm", llm, concurrency=1))
+        refused = sum("response_format" in body for body in server.requests)
+    assert (found.measures_a_model, found.reasoner) == (True, "llm:tiny")
+    assert [case.runs[0].suspected_cause for case in found.cases] == ["unknown"] * 4
+    assert {case.runs[0].author for case in found.cases} == {"llm:tiny"}
+    assert refused == 1
