@@ -15,8 +15,10 @@ from evals import langsmith
 from evals.case import Case, load_case, write_case
 from evals.commands.langsmith import app
 from evals.langsmith_client import EvalsClient, Offline, OfflineClient
+from evals.openai_server import answer, serving
 from evals.reasoners import Choice
 from evals.results import Evaluation
+from server.model_settings import LlmSettings
 from tests.evals.langsmith_server import LangSmith
 from tests.evals.langsmith_server import langsmith as playing
 from tests.evals.made_cases import crashed, store
@@ -156,6 +158,30 @@ def test_the_steps_of_the_graph_stay_here_though_tracing_is_asked_for(
     traced = re.findall(r'"name":"([^"]*)"', smith.ingest.text.split("Content-Disposition", 1)[1])
     assert set(traced) - {each["name"] for each in smith.experiments} <= {"Target"}
     assert "Target" in traced
+
+
+def test_a_model_is_asked_anew_in_every_run_and_its_calls_are_told_apart(smith: LangSmith, tmp_path: Path) -> None:
+    case = crashed(tmp_path / "cases")
+    said = {
+        "suspected_cause": "unknown",
+        "summary": "who knows",
+        "confidence": 0.4,
+        "evidence_ids": [],
+        "ruled_out": {},
+    }
+    client = EvalsClient()
+    langsmith.upload(client, (case,))
+    with serving(answer(said | {"target": ""})) as model:
+        choice = Choice("llm", LlmSettings(model="tiny", base_url=model.base_url, max_retries=0))
+        results = langsmith.measure(client, (case,), choice, runs=2)
+        asked = len(model.requests)
+    client.close()
+    [runs] = [each.runs for each in results.cases]
+    assert (results.reasoner, results.measures_a_model) == ("llm:tiny", True)
+    assert [run.number for run in runs] == [1, 2]
+    assert all(run.model_calls for run in runs)
+    assert sum(run.model_calls for run in runs) == asked
+    assert "llm:tiny" in json.dumps(smith.experiments)
 
 
 def test_a_dataset_of_other_content_is_refused_before_anything_is_measured(smith: LangSmith, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from evals.report.rates import Rate
 from evals.report.tables import Table
 from tests.evals.evaluated import case, evaluation, piece, run
 
+ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = (
     "</pre><script>alert(1)</script><img src=x onerror=alert(2)> `x` | [a](http://evil.test) @everyone \u202e\x1b[2J"
 )
@@ -228,6 +230,14 @@ def test_markdown_stays_below_what_github_takes() -> None:
     cut = render_markdown(page, 3_000)
     assert 2_500 < len(cut.encode()) <= 3_001
     assert cut.endswith("Cut here: the whole is in the HTML report.\n")
+
+
+def test_an_installed_package_has_the_templates() -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["evals"]
+    shipped = {path for pattern in data for path in (ROOT / "evals").glob(pattern)}
+    templates = set((ROOT / "evals/report/templates").iterdir())
+    assert {path.name for path in templates} >= {"report.html", "report.css", "macros.html"}
+    assert templates <= shipped
 
 
 # -- the command -------------------------------------------------------------------------------------------
