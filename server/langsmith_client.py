@@ -38,12 +38,13 @@ _LEFT_OUT = frozenset({"attachments"})
 class RedactingClient(Client):
     """Sends in threads of its own, and gives up early; a run that can't be redacted is dropped."""
 
-    def __init__(self) -> None:
-        """By LangSmith's own variables. Raises what `langsmith.Client` raises where they make no sense."""
+    def __init__(self, **more: Any) -> None:
+        """By LangSmith's own variables, and by `more` of `langsmith.Client`'s arguments. Raises what that raises where
+        they make no sense."""
         self._complained_at = -COMPLAIN_SECONDS
+        given: dict[str, Any] = {"timeout_ms": TIMEOUTS_MS, "retry_config": Retry(total=0)} | more
         super().__init__(
-            timeout_ms=TIMEOUTS_MS,
-            retry_config=Retry(total=0),
+            **given,
             # Names of variables and versions, which the client adds by itself.
             hide_metadata=redact_tree,
             tracing_error_callback=self._complain,

@@ -6,7 +6,7 @@ import gzip
 import json
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 Behaviour = Literal["takes", "fails", "refuses", "hangs"]
 STATUS = {"takes": 202, "fails": 500, "refuses": 401}
+
+Answers = Callable[[str, str, bytes], bytes | None]
 
 
 @dataclass
@@ -26,6 +28,8 @@ class Ingest:
     paths: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     encodings: set[str] = field(default_factory=set)
+    answers: Answers | None = None
+    """Says what a method at a path with this body is answered, where it is not the usual."""
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -43,9 +47,11 @@ class Ingest:
 
 
 @contextmanager
-def ingesting(behaviour: Behaviour = "takes", compressed: bool = True) -> Iterator[Ingest]:
+def ingesting(
+    behaviour: Behaviour = "takes", compressed: bool = True, answers: Answers | None = None
+) -> Iterator[Ingest]:
     """A server on loopback, until the block ends. `compressed`: it tells LangSmith's client that it reads zstd."""
-    told = Ingest(behaviour, compressed)
+    told = Ingest(behaviour, compressed, answers=answers)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(told))
     server.daemon_threads = True
     told.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -63,7 +69,8 @@ def ingesting(behaviour: Behaviour = "takes", compressed: bool = True) -> Iterat
 def _handler(told: Ingest) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(200, json.dumps(told.info).encode())
+            answer = told.answers("GET", self.path, b"") if told.answers else None
+            self._answer(200, answer or json.dumps(told.info).encode())
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or self._chunks()
@@ -71,7 +78,8 @@ def _handler(told: Ingest) -> type[BaseHTTPRequestHandler]:
             told.encodings.add(encoding)
             told.paths.append(self.path)
             told.bodies.append(_decoded(body, encoding))
-            self._answer(STATUS.get(told.behaviour, 202), b"{}")
+            answer = told.answers(self.command, self.path, told.bodies[-1]) if told.answers else None
+            self._answer(STATUS.get(told.behaviour, 202), answer or b"{}")
 
         do_PATCH = do_POST
 
