@@ -24,7 +24,7 @@ _LEAST_CHARS = 2
 _WORD = r"[A-Za-z0-9_]"
 KEPT_KEYS = frozenset(
     {
-        "kind", "transport", "alertname", "severity", "issue_type", "resource_kind", "engine", "role", "status",
+        "kind", "transport", "severity", "issue_type", "resource_kind", "engine", "role", "status",
         "tool", "protocol", "interface", "region", "key_file", "known_hosts", "password_file", "instance_types",
         "suspected_cause", "cause", "author", "actions", "outcome", "accepted_causes", "first_actions",
         "forbidden_actions", "mechanism", "traits", "ending", "difficulty", "by", "view", "probe", "until",
@@ -53,6 +53,11 @@ class Names:
         count = self._counts.get(sort, 0)
         self._counts[sort] = count + 1
         self._given[key] = f"{sort}{join}{letters(count)}"
+        self._pattern = None
+
+    def call(self, name: str, other: str) -> None:
+        """Give it this very name."""
+        self._given[name.lower()] = other
         self._pattern = None
 
     def host(self, name: str | None) -> None:
