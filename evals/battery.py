@@ -31,7 +31,7 @@ AT_ONCE = 4
 _WINDOWS = (10, 30, 60, 360)
 _RANGES = (30, 60)
 _OF_THE_SERVER = ("changes",)
-"""It tells of earlier incidents, which the server's store knows and this process does not: it would say there are none."""
+"""It tells of earlier incidents: this process does not know the server's store, and would say that there are none."""
 
 
 async def ask(settings: Settings, record: Mapping[str, Any]) -> tuple[Recorded, ...]:
@@ -103,13 +103,12 @@ def choices(spec: InquirySpec, name: str) -> tuple[str, ...]:
 
 async def _find_queries(prometheus: PrometheusClient, incident: Incident, found: dict[str, bool]) -> None:
     """The alerts' own expressions and the usual series of the host, by each way to pick them that finds some."""
-    found["ALERTS"] = False
     for alert in incident.alerts:
         with contextlib.suppress(TemporaryError, PermanentError):
             if expression := await prometheus.expression(alert):
                 found[expression[:500]] = True
     for selection in await _selections(prometheus, incident):
-        found[f"up{{{selection}}}"] = True
+        found |= {f"ALERTS{{{selection}}}": False, f"up{{{selection}}}": True}
         found |= dict.fromkeys(history_queries(selection).values(), True)
         found |= {f"node_load1{{{selection}}}": True, f"node_memory_MemAvailable_bytes{{{selection}}}": True}
 

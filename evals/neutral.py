@@ -142,6 +142,9 @@ _SYSLOG = re.compile(
     r"(?:\[\d+\])?: ",
     re.MULTILINE,
 )
+_HOST_LABEL = re.compile(
+    r"""\b(?:instance|resource_id|host|hostname|nodename)['"]?(?:=~?|: )\\?['"]([A-Za-z0-9][\w.:-]{1,100})"""
+)
 _HOME = re.compile(r"/home/([A-Za-z_][\w.-]{0,31})")
 _USER = re.compile(
     r"(?:\buser[= ]\"?|\bUser=|for invalid user |\bAccepted \w{1,20} for |\bFailed \w{1,20} for |\bsudo: +)"
@@ -186,6 +189,8 @@ def names_in_text(names: Names, text: str) -> None:
     """Hosts in the heads of log lines, and accounts."""
     for found in _SYSLOG.finditer(text):
         names.host(found.group(1))
+    for found in _HOST_LABEL.finditer(text):
+        names.host(re.sub(r":\d{1,5}$", "", found.group(1)))
     for pattern in (_HOME, _USER):
         for found in pattern.finditer(text):
             names.user(found.group(1))
