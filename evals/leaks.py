@@ -7,23 +7,27 @@ searched for the answer in any spelling. Pure, but for `leaks_of`, which reads t
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents import known_kinds
 from evals.case import CALLS_FILE, Expected, InvalidCase, load_case
 from evals.lab.faults import NAMES
-from graph.facts import parse_key
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE
+from tools.actions.sweeping import SWEEPS
 
 ANSWER_FILE = "expected.yaml"
 WRITTEN = ("case.yaml", "alert.json")
 """What people wrote, or wrote the rule for."""
 PHRASES = frozenset({"no_space_left", "host_unreachable", "access_refused", "database_access_refused"})
 """In words, what kernels and servers say themselves."""
+MEASURED = frozenset(SWEEPS)
+"""What the disk source counts, each by its name, whatever fills the disk."""
+_IN_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+"""Words of `service_oom_killed`, `ServiceOomKilled` and `OOMKilled` alike."""
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _TELLING_WORDS = 3
 """So many words in this very order are no accident in telemetry."""
 
@@ -51,8 +55,7 @@ def leaks_of(folder: Path) -> tuple[Leak, ...]:
                 files[str(path.relative_to(folder))] = path.read_text()
             except (OSError, UnicodeDecodeError) as error:
                 raise InvalidCase(f"{path}: can't be read as text: {error}") from error
-    own = {name for call in case.calls for name in map(_name_of, call.facts)}
-    return leaks_in(files, case.expected, known_causes(), fact_names=own)
+    return leaks_in(files, case.expected, known_causes())
 
 
 def known_causes() -> frozenset[str]:
@@ -65,28 +68,26 @@ def leaks_in(
     expected: Expected,
     causes: Iterable[str],
     faults: Iterable[str] = NAMES,
-    fact_names: Iterable[str] = (),
 ) -> tuple[Leak, ...]:
-    """`files` are texts by their path in the case. A fact is named by the product (`unit.oom_killed`), so its name is
-    no finding, unless it is a cause's whole name."""
+    """`files` are texts by their path in the case. The product's own facts are named whatever is wrong
+    (`unit.oom_killed = 0`), so what follows a dot is no finding; a fact whose whole name is a cause's is one."""
     answer = frozenset({*expected.accepted_causes, expected.mechanism}) - {UNKNOWN_CAUSE}
     names = answer | frozenset(causes) | frozenset(faults) | {NO_FAULT}
-    known = sorted({name for name in fact_names if "." in name}, key=len, reverse=True)
-    kept = re.compile("|".join(rf"(?<![\w.]){re.escape(name)}(?![\w.])" for name in known)) if known else None
     found = []
     for file, text in sorted(files.items()):
-        wanted = _wanted(file, names, answer, expected)
-        shown = {name: pattern for name in sorted(wanted) if (pattern := _pattern(file, name, name in answer))}
+        patterns = {name: _pattern(name) for name in sorted(_wanted(file, names, answer, expected))}
+        said = sorted(answer) if file in WRITTEN else []
         for number, line in enumerate(text.splitlines(), 1):
-            bare = kept.sub("", line) if kept else line
-            found += [Leak(file, number, name, spelled) for name, spelled in _found(bare, shown)]
+            spelled = {name: match.group(0) for name, pattern in patterns.items() if (match := pattern.search(line))}
+            spelled |= {name: name.replace("_", " ") for name in said if name not in spelled and _says(line, name)}
+            found += [Leak(file, number, name, how) for name, how in spelled.items()]
     return tuple(found)
 
 
 def gives_away(text: str, expected: Expected) -> bool:
     """Whether a text that people wrote says the answer, in any spelling."""
     answer = {*expected.accepted_causes, expected.mechanism} - {UNKNOWN_CAUSE}
-    return any(_pattern(WRITTEN[0], name, True).search(text) for name in answer)
+    return any(_says(text, name) for name in answer)
 
 
 def without_names(text: str, causes: Iterable[str]) -> str:
@@ -98,6 +99,8 @@ def without_names(text: str, causes: Iterable[str]) -> str:
 
 
 def _wanted(file: str, names: frozenset[str], answer: frozenset[str], expected: Expected) -> frozenset[str]:
+    if file.startswith("recorded/"):
+        names, answer = names - MEASURED, answer - MEASURED
     if file == "recorded/context.json":  # earlier attempts say what they took it for
         return answer
     if file == CALLS_FILE and "poisoned" in expected.traits:  # a poisoner names causes; the true one would be a leak
@@ -105,30 +108,24 @@ def _wanted(file: str, names: frozenset[str], answer: frozenset[str], expected: 
     return names
 
 
-def _found(line: str, patterns: Mapping[str, re.Pattern[str]]) -> Iterator[tuple[str, str]]:
-    for name, pattern in patterns.items():
-        if match := pattern.search(line):
-            yield name, match.group(0)
+def _says(line: str, name: str) -> bool:
+    """Whether the words of the name stand in the line one after the other, joined in whatever way."""
+    wanted = name.split("_")
+    parts = _TOKEN.findall(line) if name in PHRASES else [line]
+    return any(
+        words[start : start + len(wanted)] == wanted
+        for part in parts
+        for words in [[word.lower() for word in _IN_WORDS.findall(part)]]
+        for start in range(len(words) - len(wanted) + 1)
+    )
 
 
-def _pattern(file: str, name: str, is_answer: bool) -> re.Pattern[str]:
-    """How the name must not be spelled in this file."""
-    words = len(name.split("_"))
-    separators = "[_-]"
-    if file in WRITTEN and is_answer:
-        separators = "[_-]?" if name in PHRASES else "[ _-]?"
-    elif words >= _TELLING_WORDS and name not in PHRASES:
-        separators = "[ _-]"
-    return re.compile(_spelled(name, separators))
+def _pattern(name: str) -> re.Pattern[str]:
+    """How the name must not be spelled in any file."""
+    telling = len(name.split("_")) >= _TELLING_WORDS and name not in PHRASES
+    return re.compile(_spelled(name, "[ _-]" if telling else "[_-]"))
 
 
 def _spelled(name: str, separators: str) -> str:
     inside = separators.join(re.escape(word) for word in name.split("_"))
-    return rf"(?<![A-Za-z0-9_])(?i:{inside})(?![A-Za-z0-9_])"
-
-
-def _name_of(key: str) -> str:
-    try:
-        return parse_key(key)[0]
-    except ValueError:
-        return json.dumps(key)
+    return rf"(?<![A-Za-z0-9_.])(?i:{inside})(?![A-Za-z0-9_])"

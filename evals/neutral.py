@@ -154,6 +154,7 @@ _LABEL_SORTS: Mapping[str, Callable[[Names, str], None]] = {
     "unit": Names.service,
     "service": Names.service,
     "process": Names.program,
+    "name": Names.program,
     "peer": lambda names, value: names.host(value.rpartition("/")[2]),
     "mount": Names.folders,
     "place": Names.folders,
