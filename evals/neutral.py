@@ -25,7 +25,7 @@ _WORD = r"[A-Za-z0-9_]"
 KEPT_KEYS = frozenset(
     {
         "kind", "transport", "severity", "issue_type", "resource_kind", "engine", "role", "status",
-        "tool", "protocol", "interface", "region", "key_file", "known_hosts", "password_file", "instance_types",
+        "tool", "protocol", "interface", "region", "instance_types",
         "suspected_cause", "cause", "author", "actions", "outcome", "accepted_causes", "first_actions",
         "forbidden_actions", "mechanism", "traits", "ending", "difficulty", "by", "view", "probe", "until",
     }

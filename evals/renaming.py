@@ -75,7 +75,10 @@ def _meet_resource(names: Names, resource: Resource) -> None:
         names.service(service)
     for unit in resource.cleanup.restart_units:
         names.service(unit)
-    names.user(resource.ssh.user if resource.ssh else None)
+    if resource.ssh is not None:
+        names.user(resource.ssh.user)
+        names.call(resource.ssh.key_file, KEY_FILE)
+        names.call(resource.ssh.known_hosts, KNOWN_HOSTS)
     names.give("instance", resource.provider.instance_id)
     for volume in resource.volumes:
         names.give("volume", volume.volume_id)
@@ -100,6 +103,9 @@ def _meet_resource(names: Names, resource: Resource) -> None:
         for peer in database.peers:
             names.give("db", peer)
         names.folders(database.data_dir)
+        for secret in (database.password_file, database.replication.password_file):
+            if secret:
+                names.call(secret, PASSWORD_FILE)
 
 
 def _meet_arn(names: Names, arn: str | None) -> None:
@@ -118,14 +124,7 @@ def _host_in(reached: str | None) -> str:
 
 
 def _resource(names: Names, resource: Resource) -> Resource:
-    value = names.tree(_json(resource))
-    if value["ssh"]:
-        value["ssh"] |= {"key_file": KEY_FILE, "known_hosts": KNOWN_HOSTS}
-    if database := value["database"]:
-        for holder in (database, database["replication"]):
-            if holder["password_file"]:
-                holder["password_file"] = PASSWORD_FILE
-    return Resource.model_validate(value)
+    return Resource.model_validate(names.tree(_json(resource)))
 
 
 def _call(names: Names, call: Recorded) -> Recorded:

@@ -58,6 +58,8 @@ def test_a_case_holds_all_that_was_seen_and_nothing_of_whose_it_was(tmp_path: Pa
     with healing(tmp_path) as world:
         case = recorded(world, world.heal(), tmp_path / "case-7")
     assert [word for word in WORDS if word in files_of(case.folder)] == []
+    assert case.context.resource is not None and case.context.resource.ssh is not None
+    assert case.context.resource.ssh.key_file == "/etc/selfheal/key"
     assert leaks_of(case.folder) == ()
     units = next(call for call in case.calls if call.tool == "units")
     assert units.facts[fact_key("unit.result", unit="svc-a")] == "signal" and "Id=svc-a.service" in units.raw
