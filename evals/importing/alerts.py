@@ -6,7 +6,6 @@ A case begins while its alerts fire, however it ended. What gives the answer awa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -15,16 +14,12 @@ from pydantic import ValidationError
 
 from evals.case import InvalidCase
 from evals.importing.foreign import time_of
+from evals.importing.telling import OF_ALERTS
 from graph.records import Alert
 from graph.rules.classify import cleaned
 from tools.redaction import redact_tree
 
 MOST_ALERTS = 100
-TELLING = re.compile(
-    r"root_?cause|failure_?mode|suspected|expected|answer|ground_?truth|(^|_)fault|anomaly|inject|diagnos|solution",
-    re.IGNORECASE,
-)
-"""Keys under which foreign cases say what was wrong, rather than what was seen."""
 _WANTED = 'give Alertmanager\'s body: {"alerts": [{"status": "firing", "labels": {"alertname": …}}]}'
 
 
@@ -114,5 +109,5 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _untold(told: Mapping[str, str]) -> dict[str, str]:
-    kept: dict[str, str] = redact_tree({key: value for key, value in told.items() if not TELLING.search(key)})
+    kept: dict[str, str] = redact_tree({key: value for key, value in told.items() if not OF_ALERTS.search(key)})
     return {key: str(value) for key, value in kept.items()}

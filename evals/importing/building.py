@@ -92,7 +92,8 @@ def build(foreign: Foreign, shape: str, answers: Answers, kinds: Mapping[str, Re
 
 def neutral_id(shape: str, foreign: Foreign) -> str:
     """Says nothing of what is wrong, as foreign names do; the same for the same name."""
-    digest = hashlib.sha256(f"{shape}\n{foreign.name}".encode()).hexdigest()
+    told = (shape, foreign.name, foreign.received_at.isoformat(), *(alert.fingerprint for alert in foreign.alerts))
+    digest = hashlib.sha256("\n".join(told).encode()).hexdigest()
     return f"imported-{shape}-{digest[:10]}"
 
 
@@ -179,7 +180,7 @@ def _by_source(facts: Mapping[str, FactValue], told: Sequence[Housed], foreign: 
         sources.setdefault(source_of(key), {})[key] = value
     found = []
     for source, its in sources.items():
-        series = {id(each.of): each.of for each in told if _source_of_step(each.fact) == source}
+        series = {id(each.of): each.of for each in told if source in _sources_of_step(each.fact)}
         found.append(of_source(source, its, list(series.values()), foreign.received_at))
     return found
 
@@ -190,13 +191,13 @@ def source_of(key: str) -> str:
     return _SOURCES.get(area, area)
 
 
-def _source_of_step(fact: str) -> str:
+def _sources_of_step(fact: str) -> tuple[str, ...]:
     """Also of what is a step on the way to a fact."""
     if not fact.startswith("_"):
-        return source_of(fact)
+        return (source_of(fact),)
     if fact.startswith(("_disk", "_inodes")):
-        return "disk"
-    return "metrics" if fact.startswith("_memory") else "replication"
+        return "disk", "metrics"
+    return ("metrics",) if fact.startswith("_memory") else ("replication",)
 
 
 def _of_others(alerts: Sequence[Alert]) -> tuple[Piece, ...]:

@@ -26,6 +26,7 @@ from evals.importing.condensed import lines_of
 from evals.importing.folders import answers_of, case_folders, is_answer
 from evals.importing.foreign import UNTOLD, Foreign, Piece, files_of, read_json
 from evals.importing.placing import Place, place
+from evals.importing.telling import untold
 
 ALERT = "alert.json"
 
@@ -53,7 +54,7 @@ def _case(folder: Path, name: str) -> Foreign:
     for file in (each for each in files_of(folder) if each.suffix == ".json" and each.name != ALERT):
         if is_answer(file):
             continue
-        told = read_json(file)
+        told = untold(read_json(file))
         found = read_cloud(told, str(file))
         answers.append(found)
         pieces += found.pieces if found else [Piece(file.stem, file.name, lines_of(told))]

@@ -60,7 +60,9 @@ def read_cloud(answer: Any, where: str) -> CloudAnswer:
     if not isinstance(answer, dict):
         return CloudAnswer()
     told = _plain(answer)
-    if isinstance(results := told.get("metricdataresults") or told.get("metrics"), list):
+    if isinstance(results := told.get("metricdataresults"), list) or (
+        isinstance(results := told.get("metrics"), list) and all(map(_is_metric, results))
+    ):
         return CloudAnswer(measured=tuple(_metrics(results, where)))
     if isinstance(told.get("datapoints"), list) and ("label" in told or "metricname" in told):
         return CloudAnswer(measured=tuple(_metrics([answer], where)))
@@ -167,6 +169,12 @@ def _dimensions(keys: Sequence[Any]) -> tuple[str, ...]:
         names = _object(told.get("dimensions"))
         lines.append(f"load {told.get('total', '?')}: " + ", ".join(f"{key} {value}" for key, value in names.items()))
     return tuple(lines)
+
+
+def _is_metric(item: Any) -> bool:
+    told = _plain(_object(item))
+    named = any(told.get(key) for key in ("metricname", "label"))
+    return named and any(key in told for key in ("timestamps", "datapoints", "recentdatapoints"))
 
 
 def _is_event(item: Any) -> bool:

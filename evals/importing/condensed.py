@@ -24,6 +24,7 @@ PIECE_BYTES = 290
 """What the state keeps of the text of one source."""
 RAW_CHARS = 16 * 1024
 ASKED_BYTES = 200
+UNSEEN = "what fills it was not recorded; "
 _RAW_POINTS = 120
 _GENERIC = "imported"
 
@@ -31,13 +32,15 @@ _GENERIC = "imported"
 def of_source(source: str, facts: Mapping[str, FactValue], told_by: Sequence[Measured], ends: datetime) -> Recorded:
     """What one source of ours would have told, of the series that tell it."""
     series = [_named(each) for each in told_by]
-    text = shapes_of(series, PIECE_BYTES, ends) if series else "told in words by the imported case"
+    note = UNSEEN if any(key.startswith("disk.over") for key in facts) else ""
+    in_words = one_line("; ".join(f"{key} = {value}" for key, value in facts.items()), PIECE_BYTES)
+    words = shapes_of(series, PIECE_BYTES - size(note), ends) if series else in_words
     asked = ", ".join(dict.fromkeys(each.name.metric for each in told_by)) or "the imported case"
     return Recorded(
         tool=source,
         asked=one_line(f"imported: {asked}", ASKED_BYTES),
         at_seconds=0,
-        text=text,
+        text=within(note + words, PIECE_BYTES),
         facts=dict(facts),
         raw=_raw(series),
     )
@@ -117,10 +120,12 @@ def _packed(lines: Sequence[str], most: int) -> Iterator[str]:
 
 
 def _named(each: Measured) -> Series:
-    """With its name, or its whole expression, as what it is called."""
-    name = each.name.metric if each.name.metric and each.name.text.startswith(each.name.metric) else each.name.text
-    plain_name = name.split("{", 1)[0] if name == each.name.metric else one_line(name, 80)
-    return Series({"__name__": plain_name, **({} if "{" in plain_name else each.labels)}, each.series.points)
+    """With its metric, or its whole expression, as what it is called; labels that this tells already are left out."""
+    text, metric = each.name.text, each.name.metric
+    bare = bool(metric) and (text == metric or text.startswith(f"{metric}{{"))
+    name = metric if bare else one_line(text, 80)
+    labels = {key: value for key, value in each.labels.items() if bare or f'"{value}"' not in name}
+    return Series({**labels, "__name__": name}, each.series.points)
 
 
 def _steady(series: Series) -> bool:

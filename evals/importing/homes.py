@@ -127,9 +127,9 @@ def level(of: Measured, bad: Literal["high", "low"], moment: Moment) -> float | 
     return ordered[int(WORST_SHARE * (len(ordered) - 1))]
 
 
-def usual(of: Measured) -> float | None:
-    """What a tenth of the values lie below, as the metrics source has it."""
-    values = sorted(value for _, value in of.series.points if finite(value))
+def usual(of: Measured, bad: Literal["high", "low"]) -> float | None:
+    """What a tenth of the values are better than, as the metrics source has it."""
+    values = sorted((value for _, value in of.series.points if finite(value)), reverse=bad == "low")
     return values[len(values) // 10] if len(values) >= 4 else None
 
 
@@ -154,7 +154,7 @@ def housed(found: Sequence[Measured], rules: Sequence[Rule], moment: Moment) -> 
     for of in found:
         for rule in (rule for rule in rules if rule.fits(of)):
             bad = rule.bad if not (rule.convert is busy and of.name.inverted) else "high"
-            value = usual(of) if rule.fact == "metric.cpu_usual_percent" else level(of, bad, moment)
+            value = usual(of, bad) if rule.fact == "metric.cpu_usual_percent" else level(of, bad, moment)
             fact = None if value is None else rule.convert(value, of)
             if fact is not None:
                 told.append(Housed(rule.fact, _labels(rule, of), fact, rule, of))

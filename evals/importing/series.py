@@ -28,6 +28,7 @@ from evals.importing.alerts import read_alerts
 from evals.importing.condensed import lines_of
 from evals.importing.foreign import Foreign, Measured, Piece, numbers_of, read_json, series_of, time_of
 from evals.importing.metric_names import read_name
+from evals.importing.telling import untold
 
 ANSWER_KEYS = ("labels", "label", "answer", "root_cause", "root_causes", "cause", "expected", "failure_mode")
 _STARTS, _ENDS = ("start_time", "start", "start_timestamp"), ("end_time", "end", "end_timestamp")
@@ -65,12 +66,12 @@ def _case(path: Path, key: str, told: Any) -> Foreign:
     if end <= start:
         raise InvalidCase(f"{where}: end_time: {end:%Y-%m-%dT%H:%M:%SZ} is not after start_time; correct one of them")
     return Foreign(
-        name=f"{path.name}#{told.get('name') or told.get('id') or key}",
+        name=f"{path.name}#{key}" + (f" {named}" if (named := told.get("name") or told.get("id")) else ""),
         where=where,
         alerts=read_alerts(told["alerts"], f"{where}: alerts", end),
         received_at=end,
         measured=tuple(_measured(told.get("exceptions", {}), start, end, f"{where}: exceptions")),
-        pieces=tuple(Piece(word, word, lines_of(told[word])) for word in _WORDS if told.get(word)),
+        pieces=tuple(Piece(word, word, lines_of(untold(told[word]))) for word in _WORDS if told.get(word)),
         answers=answers_in(told),
         moment="worst",
     )
