@@ -19,7 +19,7 @@ from graph.facts import FactValue
 _STATISTICS = ("maximum", "average", "value", "sum", "minimum", "samplecount")
 # What an event says, and which state of the database follows; the latest event that says any decides.
 _STATES: tuple[tuple[str, str], ...] = (
-    (r"storage.{0,40}(exhausted|used up)|storage[- ]full|(run|ran) out of storage|no (free )?storage", "storage-full"),
+    (r"storage.{0,40}(exhausted|used up)|storage[- ]full|(run|ran) out of storage|no free storage", "storage-full"),
     (r"storage.{0,60}(finished|complete|applied|increased)|finished applying.{0,40}storage", "available"),
     (r"incompatible.network", "incompatible-network"),
     (r"incompatible.parameter", "incompatible-parameters"),

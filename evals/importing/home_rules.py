@@ -40,6 +40,7 @@ HOST: tuple[Rule, ...] = (
         for rule in (
             Rule(_CPU, fact, share),
             Rule("node_cpu(_seconds_total)?", fact, busy, "low", _IDLE),
+            Rule("node_cpu(_seconds_total)?", fact, share, only=_IDLE, inverted=True),
             Rule("CPUUtilization", fact, percent),
             Rule(r"os\.cpuUtilization\.total(\.avg)?", fact, percent),
         )
@@ -51,6 +52,8 @@ HOST: tuple[Rule, ...] = (
     ),
     Rule("node_memory_MemAvailable(_bytes)?", "_memory_available", mib, "low"),
     Rule("node_memory_MemTotal(_bytes)?", "_memory_total", mib),
+    Rule("node_memory_MemAvailable(_bytes)?", "metric.memory_used_percent", share, inverted=True),
+    Rule("node_filesystem_(avail|free)_bytes", "_disk_used", share, only=_DISKS, labels=_MOUNT, inverted=True),
     Rule("node_filesystem_(avail|free)_bytes", "_disk_avail", mib, "low", _DISKS, _MOUNT),
     Rule("node_filesystem_size_bytes", "_disk_size", mib, only=_DISKS, labels=_MOUNT),
     Rule("node_filesystem_files", "_inodes", count, only=_DISKS, labels=_MOUNT),

@@ -34,11 +34,15 @@ class Rule:
     bad: Literal["high", "low"] = "high"
     only: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inverted: bool = False
+    """For `1 - …` and `100 - …` alone. Of other calculations no rule knows what they come to."""
     adds_up: bool = False
     """Whether series of one fact are parts of a sum; else the worst counts."""
 
     def fits(self, found: Measured) -> bool:
         if not re.fullmatch(self.metric, found.name.metric, re.IGNORECASE):
+            return False
+        if found.name.inverted != self.inverted or (found.name.is_calculated and not self.inverted):
             return False
         return all(re.fullmatch(pattern, found.labels.get(key, "")) for key, pattern in self.only.items())
 
@@ -82,9 +86,7 @@ def share(value: float, of: Measured) -> FactValue | None:
 
 
 def busy(value: float, of: Measured) -> FactValue | None:
-    """From the idle mode: as a rate it is a share; what is told inverted is busy already."""
-    if of.name.inverted:
-        return share(value, of)
+    """From the idle mode, as a rate."""
     return round(100 * (1 - value), 1) if of.name.is_rate and 0 <= value <= 1 else None
 
 
@@ -153,8 +155,7 @@ def housed(found: Sequence[Measured], rules: Sequence[Rule], moment: Moment) -> 
     told = []
     for of in found:
         for rule in (rule for rule in rules if rule.fits(of)):
-            bad = rule.bad if not (rule.convert is busy and of.name.inverted) else "high"
-            value = usual(of, bad) if rule.fact == "metric.cpu_usual_percent" else level(of, bad, moment)
+            value = usual(of, rule.bad) if rule.fact == "metric.cpu_usual_percent" else level(of, rule.bad, moment)
             fact = None if value is None else rule.convert(value, of)
             if fact is not None:
                 told.append(Housed(rule.fact, _labels(rule, of), fact, rule, of))

@@ -19,6 +19,7 @@ _NO_METRIC = frozenset(
     ("by", "without", "on", "ignoring", "bool", "offset", "and", "or", "unless", "sum", "avg", "min", "max")
 )
 _RATES = frozenset(("rate", "irate", "increase", "delta", "idelta", "deriv"))
+_ARITHMETIC = re.compile(r"[-+*/%^]")
 _INVERTED = re.compile(r"\s*\(*\s*(?:100|1)(?:\.0)?\s*-|\s*\(*\s*100\s*\*\s*\(+\s*1\s*-")
 
 
@@ -32,6 +33,8 @@ class MetricName:
     is_rate: bool = False
     inverted: bool = False
     """`100 - …` or `1 - …`: what is told is the rest."""
+    is_calculated: bool = False
+    """Something is done to it that makes it another quantity: a share of bytes is no bytes."""
 
 
 def read_name(text: str) -> MetricName:
@@ -45,4 +48,5 @@ def read_name(text: str) -> MetricName:
         if not called and word.group() not in _NO_METRIC:
             metric = word.group()
             break
-    return MetricName(text, metric, dict(_LABEL.findall(text)), is_rate, bool(_INVERTED.match(text)))
+    inverted, is_calculated = bool(_INVERTED.match(text)), bool(_ARITHMETIC.search(bare))
+    return MetricName(text, metric, dict(_LABEL.findall(text)), is_rate, inverted, is_calculated)

@@ -127,6 +127,30 @@ def test_cases_may_be_an_object_by_name_and_one_bad_case_spoils_no_other(tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("name", "last", "facts"),
+    [
+        ("1-(node_filesystem_free_bytes", 0.43, {'disk.used_percent{mount="/"}': 43.0}),
+        ("node_filesystem_avail_bytes / node_filesystem_size_bytes", 0.57, {}),
+        ("rate(node_filesystem_avail_bytes[5m])", 12.0, {}),
+        ('node_filesystem_avail_bytes{fstype="tmpfs"}', 0.0, {}),
+        ("node_load1", 9.5, {"host.load1": 9.5}),
+        ('100 - (avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m])) * 100)', 97.0,
+         {"cpu.busy_percent": 97.0}),
+        ('node_cpu_seconds_total{mode="idle"}', 8_812_000.0, {}),
+        ("instance:node_cpu:ratio", 0.5, {"metric.cpu_percent": 50.0}),
+    ],
+)  # fmt: skip
+def test_a_number_is_no_fact_where_its_name_does_not_say_so(
+    tmp_path: Path, name: str, last: float, facts: dict[str, float]
+) -> None:
+    beside = {"node_filesystem_size_bytes": examples.flat(212e9), name: examples.flat(last)}
+    told = examples.series_case(examples.body("NodeDown", job="node", instance="a:9100"), {"any": beside})
+    found = facts_of_case(only_case(examples.write_json(tmp_path / "cases.json", told), tmp_path / "out"))
+    assert found.items() >= facts.items()
+    assert facts or not found
+
+
+@pytest.mark.parametrize(
     ("text", "metric", "is_rate", "inverted"),
     [
         ("node_load1", "node_load1", False, False),
