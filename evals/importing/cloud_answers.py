@@ -100,17 +100,22 @@ def _metrics(results: Sequence[Any], where: str) -> Iterator[Measured]:
         name = str(told.get("metricname") or told.get("label") or told.get("id") or "")
         if not name:
             raise InvalidCase(f"{place}: MetricName: missing; give it, or a Label")
-        if isinstance(told.get("timestamps"), list):
-            times, values = told["timestamps"], numbers_of(told.get("values"), f"{place}: Values")
-            if len(times) != len(values):
-                wanted = "give a value for each time"
-                raise InvalidCase(f"{place}: Values: {len(values)} values for {len(times)} Timestamps; {wanted}")
-            points = [(time_of(at, f"{place}: Timestamps"), value) for at, value in zip(times, values, strict=True)]
+        if "timestamps" in told:
+            points = _timed(told["timestamps"], told.get("values"), place)
         else:
             points = list(_datapoints(told.get("datapoints") or told.get("recentdatapoints") or [], place))
         if points:
             labels = {str(key): str(value) for key, value in _dimension_pairs(told.get("dimensions"))}
             yield _measured("cloudwatch", name.split(" ", 1)[0], labels, points)
+
+
+def _timed(times: Any, values: Any, where: str) -> list[tuple[datetime, float]]:
+    """A value for each time."""
+    numbers = numbers_of(values, f"{where}: Values")
+    if not isinstance(times, list) or len(times) != len(numbers):
+        told = len(times) if isinstance(times, list) else "no"
+        raise InvalidCase(f"{where}: Values: {len(numbers)} values for {told} Timestamps; give a value for each time")
+    return [(time_of(at, f"{where}: Timestamps"), value) for at, value in zip(times, numbers, strict=True)]
 
 
 def _datapoints(found: Any, where: str) -> Iterator[tuple[datetime, float]]:
@@ -143,8 +148,7 @@ def _insights(told: Mapping[str, Any], where: str) -> CloudAnswer:
     """Load over time, and the tables beside it, a row a line, the most load first as they come."""
     measured: list[Measured] = []
     if isinstance(load := told.get("dbload"), dict):
-        times, values = load.get("timestamps") or [], numbers_of(load.get("values"), f"{where}: db_load.values")
-        points = list(zip((time_of(at, f"{where}: db_load.timestamps") for at in times), values, strict=False))
+        points = _timed(load.get("timestamps"), load.get("values"), f"{where}: db_load")
         measured += [_measured("performance insights", "db.load", {}, points)] if points else []
     tables = {key: value for key, value in told.items() if isinstance(value, list) and value and key != "observations"}
     lines = [f"{key}: {_row(row)}" for key, rows in tables.items() for row in rows]

@@ -94,6 +94,13 @@ def test_bad_metrics_are_told_with_file_field_and_remedy(tmp_path: Path) -> None
     )
 
 
+def test_a_load_without_times_is_told_and_not_guessed(tmp_path: Path) -> None:
+    folder = examples.replica_lag_folder(tmp_path / "a")
+    examples.write_json(folder / "insights.json", {"db_load": {"timestamps": 5, "values": [1, 2]}})
+    [problem] = imported(folder, tmp_path / "out").broken
+    assert "insights.json: db_load: Values: 2 values for no Timestamps" in problem
+
+
 def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     folder = examples.storage_full_folder(tmp_path / "in" / "a")
     outside = examples.write_json(tmp_path / "outside.json", {"kept": "elsewhere"})
