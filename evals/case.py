@@ -26,6 +26,8 @@ Ending = Literal["repair", "no_fault", "escalate"]
 Split = Literal["train", "test"]
 Trait = Literal["no_fault", "red_herring", "missing_source", "dual_fault", "poisoned"]
 CALLS_FILE = "recorded/calls.jsonl"
+UNSCORED = "unscored"
+"""The tag of a case of which nobody has said what is right: it can be run, and counts neither way."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -168,6 +170,11 @@ class Case:
     @property
     def received_at(self) -> datetime:
         return self.context.received_at
+
+    @property
+    def scored(self) -> bool:
+        """Whether it is known what is right."""
+        return UNSCORED not in self.file.tags
 
 
 def load_cases(root: Path, globs: Sequence[str] = ("*",)) -> tuple[Case, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import typer
 
 from evals.commands.baseline import baseline, gate
+from evals.commands.import_ import import_
 from evals.commands.langsmith import app as langsmith_app
+from evals.commands.record import record
 from evals.commands.report import report
 from evals.commands.run import run
 from evals.commands.split import split
@@ -16,6 +18,7 @@ EXIT_CODES = (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Measure diagnosis on recorded incidents.", epilog=EXIT_CODES)
-for command in (run, gate, baseline, split, report):
+for command in (run, gate, baseline, split, report, record):
     app.command()(command)
+app.command("import")(import_)
 app.add_typer(langsmith_app, name="langsmith")
