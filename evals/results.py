@@ -116,6 +116,8 @@ class Results(_Frozen):
     measures_a_model: bool = False
     """False where the answers were scripted: then nothing is said about any model."""
     cases: tuple[CaseResult, ...]
+    unscored: tuple[CaseResult, ...] = ()
+    """Cases that name no answer: what was made of them is shown, and counts nowhere."""
     seconds: float
     """Wall time of all."""
 
@@ -130,7 +132,7 @@ class Results(_Frozen):
             case.model_copy(update={"runs": tuple(run.model_copy(update={"evidence": ()}) for run in case.runs)})
             for case in self.cases
         )
-        return self.model_copy(update={"cases": cases})
+        return self.model_copy(update={"cases": cases, "unscored": ()})
 
 
 class Evaluation(_Frozen):

@@ -53,10 +53,13 @@ def evaluate(
         done = [_told(result, told) for result in asyncio.run(_here(cases, choice, runs))]
     else:
         done = _spread(cases, choice, runs, told, pool)
+    scored = {case.id for case in cases if case.scored}
+    done.sort(key=lambda case: case.id)
     return Results(
         reasoner=choice.label,
         measures_a_model=choice.measures_a_model,
-        cases=tuple(sorted(done, key=lambda case: case.id)),
+        cases=tuple(case for case in done if case.id in scored),
+        unscored=tuple(case for case in done if case.id not in scored),
         seconds=round(time.perf_counter() - began, 3),
     )
 

@@ -54,6 +54,15 @@ def failures(results: Results) -> Iterator[Text]:
         yield Text(f"… and {len(failed) - MANY} more")
 
 
+def unscored_lines(results: Results) -> Iterator[Text]:
+    """What was made of cases that name no answer."""
+    if results.unscored:
+        yield Text(f"{len(results.unscored)} cases name no answer, and count nowhere:", "dim")
+    for case in results.unscored:
+        found = ", ".join(sorted({run.suspected_cause or "nothing" for run in case.runs}))
+        yield Text(f"  {case.id} ({case.kind}): {found}", "dim")
+
+
 def cost_line(results: Results) -> str:
     """What the model cost, and how long all took."""
     [whole] = summarise(results) or [None]

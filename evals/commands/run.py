@@ -18,7 +18,7 @@ from evals.reasoners import Choice, choose
 from evals.results import Evaluation
 from evals.running import evaluate, processes
 from evals.scripted import NOTE, Part, scripted
-from evals.table import cost_line, failures, issues_table, scores_table
+from evals.table import cost_line, failures, issues_table, scores_table, unscored_lines
 from server.commands.common import ConfigOption, JsonOption, err, out, print_json
 
 Reasoner = Literal["runbook", "llm", "fallback"]
@@ -88,6 +88,8 @@ def _show(evaluation: Evaluation, to: Path) -> None:
     console.print(scores_table(evaluation))
     console.print(issues_table(results))
     for line in failures(results):
+        console.print(line, soft_wrap=True)
+    for line in unscored_lines(results):
         console.print(line, soft_wrap=True)
     console.print(cost_line(results), markup=False, soft_wrap=True)
     if evaluation.note:

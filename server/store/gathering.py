@@ -21,7 +21,7 @@ from server.store.schema import StoreError
 MOST_ALERTS = 1_000
 """In one transaction: others wait for it."""
 
-LINGERS = 3.0
+LINGERS = 1000000.0
 MOST_LINGER_SECONDS = 0.005
 """In a storm others are waited for before a commit: a third of what the last one took. Many small commits would cost
 more than they hasten, and each has the disk to itself."""
