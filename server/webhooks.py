@@ -76,7 +76,7 @@ def webhook_routes(services: Services) -> APIRouter:
         },
     )
     async def alertmanager(request: Request) -> Response:
-        return await take_on(services, await request.body())
+        return Response(await taken_on(services, await request.body()), 202, media_type="application/json")
 
     return router
 
@@ -90,11 +90,16 @@ class AlertDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await _whole(receive)
-            response = await take_on(self._services, body) if body is not None else None
+            if body is None:
+                return
+            content = await taken_on(self._services, body)
         except ApiError as error:
-            response = error.response()
-        if response is not None:
-            await response(scope, receive, send)
+            await error.response()(scope, receive, send)
+            return
+        # What a Response would send, at a third of its cost.
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
 
 async def _whole(receive: Receive) -> bytes | None:
@@ -107,14 +112,13 @@ async def _whole(receive: Receive) -> bytes | None:
     return b"".join(parts) if message["type"] == "http.request" else None
 
 
-async def take_on(services: Services, body: bytes) -> Response:
-    """202 once all that was understood is on disk. Raises ApiError."""
+async def taken_on(services: Services, body: bytes) -> bytes:
+    """What is answered once all that was understood is on disk. Raises ApiError."""
     received = read_plain(body) or read_group(read_json(body))
     told = _told(received, await _accept(services, received))
     for decision, times in Counter(item["decision"] for item in told).items():
         services.metrics.alert(decision, times)
-    content = orjson.dumps({"received": len(told), "incidents": told})
-    return Response(content, 202, media_type="application/json")
+    return orjson.dumps({"received": len(told), "incidents": told})
 
 
 async def _accept(services: Services, received: ReceivedGroup) -> list[Accepted]:

@@ -24,7 +24,7 @@ from server.settings_errors import ConfigError
 log = logging.getLogger("selfheal.serve")
 
 GRACEFUL_SECONDS = 5
-TURN_SECONDS = 0.0005
+TURN_SECONDS = 0.0002
 """After which a thread lets another one on. The store's writer needs the interpreter for moments only, at every
 statement; by default it would wait 5 ms each time for whatever the event loop is busy with."""
 GARBAGE = (20_000, 20, 50)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from graph.records import Alert, AlertGroup, Outcome, Times
 from graph.rules.classify import Placed, cleaned
 from graph.rules.intake import Decision, Intake, intake
-from server.store.bulk import next_numbers
+from server.store.bulk import next_numbers, one_number
 from server.store.intake_facts import Holding, Incoming, Known, incoming_of, known
 from server.store.intake_writes import Writes
 from server.store.legs import Leg, begin
@@ -94,7 +94,7 @@ class _Taking:
     """One commit's alerts being decided, each in the light of those before it."""
 
     def __init__(self, connection: Connection, incoming: Sequence[Incoming], now: datetime) -> None:
-        self.waiting = int(connection.exec_driver_sql(_QUEUED).scalar_one())
+        self.waiting = one_number(connection, _QUEUED)
         self.writes = Writes(now)
         self._connection = connection
         self._known: Known = known(connection, incoming)

@@ -6,6 +6,7 @@ for it again, which a busy event loop makes dear. Statements come in a few sizes
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import JSON, Connection, Table
+from sqlalchemy.exc import DBAPIError
 
 SIZES = (256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 """Rows of one statement: few enough to be kept prepared, near enough to each other that two or three make any number.
@@ -35,7 +37,7 @@ def insert_rows(
     postgresql = connection.dialect.name == "postgresql"
     for part in _parts(rows):
         text = _insert(table, names, len(part), key, replace, postgresql)
-        connection.exec_driver_sql(text, tuple(chain.from_iterable(part)))
+        _run(connection, text, tuple(chain.from_iterable(part)))
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ def matching(connection: Connection, query: Query, wanted: Rows) -> Iterator[Seq
     """The rows for these values. JSON comes as it may: see `loaded`; floats with 15 digits (see `microseconds`)."""
     postgresql = connection.dialect.name == "postgresql"
     for part in _parts(wanted):
-        found = connection.exec_driver_sql(_matching(query, len(part), postgresql), tuple(chain.from_iterable(part)))
+        found = _run(connection, _matching(query, len(part), postgresql), tuple(chain.from_iterable(part)))
         if postgresql:
-            yield from found.all()
+            yield from found
         else:
             # All in one value: SQLite's driver would give the interpreter away and wait for it at every row.
-            yield from orjson.loads(found.scalar_one())
+            yield from orjson.loads(found[0][0])
 
 
 def microseconds(column: str) -> str:
@@ -71,7 +73,7 @@ def change_alike(
     postgresql = connection.dialect.name == "postgresql"
     for part in _parts(keys):
         text = _update(table, column, tuple(values), len(part), postgresql)
-        connection.exec_driver_sql(text, (*values.values(), *part))
+        _run(connection, text, (*values.values(), *part))
 
 
 def loaded(value: Any) -> Any:
@@ -83,10 +85,29 @@ def next_numbers(connection: Connection, table: str, column: str, count: int) ->
     """Numbers for `count` new rows, for who must know them before the rows are written. Numbers may be left unused."""
     if connection.dialect.name == "postgresql":
         text = f"SELECT nextval(pg_get_serial_sequence('{table}', '{column}')) FROM generate_series(1, {int(count)})"
-        return [int(row[0]) for row in connection.exec_driver_sql(text)]
+        return [int(row[0]) for row in _run(connection, text)]
     # Writers come one at a time, and SQLite itself would take the next above the highest.
-    highest = connection.exec_driver_sql(f"SELECT max({column}) FROM {table}").scalar() or 0
+    highest = one_number(connection, f"SELECT max({column}) FROM {table}")
     return list(range(highest + 1, highest + count + 1))
+
+
+def one_number(connection: Connection, text: str) -> int:
+    """What the query gives; 0 for nothing."""
+    return int(_run(connection, text)[0][0] or 0)
+
+
+def _run(connection: Connection, text: str, values: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+    """The rows a statement gives. On SQLite straight to the driver: what SQLAlchemy adds to a statement takes as long
+    as the statement. Raises what SQLAlchemy would."""
+    if connection.dialect.name == "postgresql":
+        found = connection.exec_driver_sql(text, values)
+        return found.all() if found.returns_rows else ()
+    driver: Any = connection.connection.driver_connection
+    try:
+        rows: Sequence[Sequence[Any]] = driver.execute(text, values).fetchall()
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(text, values, error, sqlite3.Error) from error
+    return rows
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

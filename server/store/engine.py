@@ -11,7 +11,6 @@ import asyncio
 import json
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -58,8 +57,6 @@ class Database:
         """The writer's own connection, on SQLite: from the pool it would cost a tenth of a small commit."""
         self.failing: str | None = None
         """Why a commit came to nothing, until somebody has seen that it would not now: most commits write nothing."""
-        self.company: Callable[[], float] = lambda: 0.0
-        """How many seconds a commit waits for others to come along."""
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
         self._writer.start()
 
@@ -137,8 +134,6 @@ class Database:
         if first is None:
             return None
         batch = [first]
-        if (seconds := self.company()) > 0:
-            time.sleep(seconds)
         while len(batch) < MOST_IN_ONE_COMMIT:
             try:
                 more = self._pending.get_nowait()

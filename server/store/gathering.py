@@ -21,10 +21,6 @@ from server.store.schema import StoreError
 MOST_ALERTS = 1_000
 """In one transaction: others wait for it."""
 
-LINGERS = 1000000.0
-MOST_LINGER_SECONDS = 0.005
-"""In a storm others are waited for before a commit: a third of what the last one took. Many small commits would cost
-more than they hasten, and each has the disk to itself."""
 WINDOW_SECONDS = 0.25
 STORMING = 40 * WINDOW_SECONDS
 """Forty groups a second: far more than Alertmanager sends in quiet times."""
@@ -67,8 +63,6 @@ class Gathering:
         self._part: list[One] = []
         self._writing: asyncio.Task[None] | None = None
         self.pressure = Pressure()
-        self._took = 0.0
-        database.company = self._company
 
     async def accept(self, arrival: Arrival) -> list[Accepted]:
         """Take on a group; durable on return. Raises Overloaded, StoreBusy, and what deciding about it raises."""
@@ -79,17 +73,11 @@ class Gathering:
             self._writing = asyncio.create_task(self._write(), name="alerts")
         return await done
 
-    def _company(self) -> float:
-        """In a storm every commit, also one of heals, waits for others a part of what the last one took."""
-        return min(self._took / LINGERS, MOST_LINGER_SECONDS) if self.pressure.high else 0.0
-
     async def _write(self) -> None:
         try:
             while self._coming:
                 await asyncio.sleep(0)  # What the loop has read by now comes along.
-                began = time.monotonic()
                 await self._write_next()
-                self._took = time.monotonic() - began
         finally:
             self._writing = None
 

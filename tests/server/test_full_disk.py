@@ -110,10 +110,10 @@ async def test_a_store_that_may_not_grow_takes_nothing_on_and_does_again_when_it
     """The same without a mount: SQLite's own bound on a real file."""
     pages = [0]
 
-    def bound(connection: Any, *_: Any) -> None:
-        connection.execute(f"PRAGMA max_page_count={pages[0] or 1 << 30}")
+    def bound(connection: Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages[0] or 1 << 30}")
 
-    event.listen(world.store._db._engine, "checkout", bound)
+    event.listen(world.store._db._engine, "begin", bound)
     first = await world.opened()
     pages[0] = 1  # no more than there are
     kept = [first]
