@@ -5,11 +5,13 @@ Ceiling and server are loaded in turn, so that what else the machine does falls 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
 
 from evals.bench.bench import Bench
 from evals.bench.bodies import fleet
 from evals.bench.figures import Measured, middle, unmeasured
+from evals.bench.process import Cpu, cpu_of
 from evals.bench.servers import Server, ceiling, serving
 from evals.bench.wrk import Load, load, missing
 
@@ -23,33 +25,51 @@ def measure(bench: Bench) -> dict[str, Measured]:
     """All that is about the rate of accepting."""
     if (why := missing()) is not None:
         return dict.fromkeys(NAMES, unmeasured(why))
-    runs, seconds = (3, 2.0) if bench.quick else (7, 4.0)
-    found: dict[tuple[int, int], list[tuple[Load, Load]]] = {case: [] for case in CASES}
-    for connections, per_post in CASES:
-        folder = bench.folder(f"accept-{connections}-{per_post}")
-        with ceiling(folder) as url, serving(Server(folder / "server", fleet(FLEET))) as server:
-            load(folder, url, "none", "warm", 16, 1)
-            load(folder, server.url, server.token, "warm", 16, 1, fleet=FLEET)
-            for number in range(runs):
-                told = {"connections": connections, "seconds": seconds, "per_post": per_post, "fleet": FLEET}
-                bare = load(folder, url, "none", f"r{number}", **told)  # type: ignore[arg-type]
-                ours = load(folder, server.url, server.token, f"r{number}", **told)  # type: ignore[arg-type]
-                found[connections, per_post].append((bare, ours))
-                bench.say(
-                    f"c{connections} x {per_post}: {ours.rate:.0f} of {bare.rate:.0f} posts/s, {ours.refused} refused"
-                )
-    few = found[16, 1]
-    over = middle([ours.p99_ms / bare.p99_ms for bare, ours in few], **_told(few))
+    one, many, fifty = (_pairs(bench, *case) for case in CASES)
+    over = middle([ours.p99_ms / bare.p99_ms for bare, ours in one.pairs], one.where, **_told(one.pairs))
     return {
-        "accept_ratio_c16": _ratio(few),
-        "accept_ratio_c64": _ratio(found[64, 1]),
-        "accept50_ratio_c16": _ratio(found[16, 50]),
+        "accept_ratio_c16": _ratio(one),
+        "accept_ratio_c64": _ratio(many),
+        "accept50_ratio_c16": _ratio(fifty),
         "accept_p99_over_ceiling_c16": over,
     }
 
 
-def _ratio(pairs: list[tuple[Load, Load]]) -> Measured:
-    return middle([ours.rate / bare.rate for bare, ours in pairs], **_told(pairs))
+@dataclass(frozen=True)
+class _Pairs:
+    """What ceiling and server came to, in turn; `where` is what a post costs each."""
+
+    pairs: list[tuple[Load, Load]]
+    where: str
+
+
+def _pairs(bench: Bench, connections: int, per_post: int) -> _Pairs:
+    runs, seconds = (3, 2.0) if bench.quick else (7, 4.0)
+    folder = bench.folder(f"accept-{connections}-{per_post}")
+    pairs: list[tuple[Load, Load]] = []
+    with ceiling(folder) as (url, pid), serving(Server(folder / "server", fleet(FLEET))) as server:
+        load(folder, url, "none", "warm", 16, 1)
+        load(folder, server.url, server.token, "warm", 16, 1, fleet=FLEET)
+        bares = ours = Cpu()
+        for number in range(runs):
+            told = {"connections": connections, "seconds": seconds, "per_post": per_post, "fleet": FLEET}
+            before = cpu_of(pid)
+            bare = load(folder, url, "none", f"r{number}", **told)  # type: ignore[arg-type]
+            bares, before = bares.plus(cpu_of(pid).since(before)), cpu_of(server.pid)
+            own = load(folder, server.url, server.token, f"r{number}", **told)  # type: ignore[arg-type]
+            ours = ours.plus(cpu_of(server.pid).since(before))
+            pairs.append((bare, own))
+            bench.say(f"c{connections} x {per_post}: {own.rate:.0f} of {bare.rate:.0f} posts/s, {own.refused} refused")
+    posts, most = sum(own.posts for _, own in pairs), sum(bare.posts for bare, _ in pairs)
+    where = (
+        f"{ours.told(posts, 'a post')} (the store's writer, and heals), one at a time under the interpreter's lock; "
+        f"the ceiling has {bares.whole / most * 1000:.3g}"
+    )
+    return _Pairs(pairs, where)
+
+
+def _ratio(found: _Pairs) -> Measured:
+    return middle([ours.rate / bare.rate for bare, ours in found.pairs], found.where, **_told(found.pairs))
 
 
 def _told(pairs: list[tuple[Load, Load]]) -> dict[str, float]:

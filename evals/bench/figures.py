@@ -24,12 +24,14 @@ class Measured:
     value: float | None
     runs: Sequence[float] = ()
     why: str = ""
+    where: str = ""
+    """Where the time (or the memory) goes, as it was measured in the same run: told where the goal is not reached."""
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-def middle(runs: Sequence[float], **detail: Any) -> Measured:
+def middle(runs: Sequence[float], where: str = "", **detail: Any) -> Measured:
     """The median of several runs."""
-    return Measured(median(runs), tuple(runs), detail=detail)
+    return Measured(median(runs), tuple(runs), where=where, detail=detail)
 
 
 def unmeasured(why: str) -> Measured:
@@ -60,6 +62,7 @@ def as_json(found: Mapping[str, Measured]) -> dict[str, Any]:
             "runs": list(measured.runs),
             "number_of_runs": len(measured.runs),
             "note": measured.why,
+            "where_it_goes": measured.where,
             **({"detail": dict(measured.detail)} if measured.detail else {}),
         }
         for goal, measured in rows(found)
@@ -74,7 +77,8 @@ def table(found: Mapping[str, Measured]) -> Table:
     colours = {"pass": "green", "falls short": "red", "not measured": "yellow"}
     for goal, measured in rows(found):
         said = verdict(goal, measured)
-        what = f"{goal.says}; {measured.why}" if measured.why else goal.says
+        where = f"where it goes: {measured.where}" if said == "falls short" and measured.where else ""
+        what = "; ".join(filter(None, (goal.says, measured.why, where)))
         colour = f"[{colours[said]}]{said}[/]"
         made.add_row(goal.name, _shown(measured.value), goal.shown, colour, what)
     return made

@@ -11,7 +11,7 @@ from evals.bench.bodies import alert, body, instance
 from evals.bench.figures import Measured, unmeasured
 from evals.bench.healed import AT_ONCE_HEALED, ENDED, heal_one_after_another, healer, overheads, parts, post
 from evals.bench.posting import post_all, request
-from evals.bench.process import cpu_seconds
+from evals.bench.process import cpu_of
 from evals.bench.servers import Server, settle
 from evals.bench.tools import target_log
 from evals.lab.loopback_ssh import LoopbackSsh
@@ -54,7 +54,9 @@ def _first_actions(bench: Bench, name: str, resource: dict[str, object], runs: i
     with healer(folder, "Bench", runs + 1, resource=resource) as server:
         took = [_first_action(server, number) for number in range(runs + 1)][1:]  # the first warms up
     bench.say(f"first action, {name}: p50 {median(took):.0f} ms, slowest {max(took):.0f} ms")
-    return Measured(median(took), tuple(round(one, 1) for one in took))
+    nodes = ", ".join(f"{name} {took} ms" for name, took in parts(folder).items() if name.startswith("node "))
+    where = f"of ours, tools and commands aside: {nodes}"
+    return Measured(median(took), tuple(round(one, 1) for one in took), where=where)
 
 
 def _first_action(server: Server, number: int) -> float:
@@ -100,18 +102,20 @@ def rate(bench: Bench) -> dict[str, Measured]:
         folder = bench.folder(f"rate-{number}")
         with healer(folder, "BenchNoop", count + WARM, healing=AT_ONCE_HEALED) as server:
             heal_one_after_another(server, "BenchNoop", range(count, count + WARM))
-            began, cpu = time.time(), cpu_seconds(server.pid)
+            began, cpu = time.time(), cpu_of(server.pid)
             post(server, "BenchNoop", range(count), per_post=50, at_once=4)
             server.wait_for(ENDED, count + WARM, 180)
             last = server.query("SELECT max(closed_at) FROM past_heals")[0][0]
-            costs.append((cpu_seconds(server.pid) - cpu) / count * 1000)
+            spent = cpu_of(server.pid).since(cpu)
+            costs.append(spent.whole / count * 1000)
             healed = server.number(MITIGATED)
         rates.append(count / (last - began))
         bench.say(
             f"heals: {rates[-1]:.1f} a second, {costs[-1]:.1f} ms of CPU each; {healed} of {count + WARM} mitigated"
         )
     detail = {"heals_a_run": count, "cpu_ms_a_heal": round(median(costs), 1)}
-    return {"heals_per_s_1": Measured(median(rates), _short(rates), detail=detail)}
+    where = f"{spent.told(count, 'a heal')} (the store's writer and the checkpoints' file), one at a time"
+    return {"heals_per_s_1": Measured(median(rates), _short(rates), where=where, detail=detail)}
 
 
 def model(bench: Bench) -> dict[str, Measured]:
@@ -128,10 +132,11 @@ def model(bench: Bench) -> dict[str, Measured]:
             healing=AT_ONCE_HEALED, llm=llm, worker_concurrency=IN_FLIGHT,
         ) as server:  # fmt: skip
             heal_one_after_another(server, "BenchNoop", [count])  # the model's client is loaded by the first
-            calls, cpu = server.number("SELECT count(*) FROM model_calls"), cpu_seconds(server.pid)
+            calls, cpu = server.number("SELECT count(*) FROM model_calls"), cpu_of(server.pid)
             post(server, "BenchNoop", range(count), per_post=32, at_once=4)
             server.wait_for(ENDED, count + 1, 300)
-            costs.append((cpu_seconds(server.pid) - cpu) / count * 1000)
+            spent = cpu_of(server.pid).since(cpu)
+            costs.append(spent.whole / count * 1000)
             ends = [row[0] for row in server.query("SELECT closed_at FROM past_heals ORDER BY closed_at")][1:]
             made = server.number("SELECT count(*) FROM model_calls") - calls
         steady = ends[IN_FLIGHT - 1 : count - IN_FLIGHT // 2]
@@ -142,7 +147,11 @@ def model(bench: Bench) -> dict[str, Measured]:
         )
     detail = {"model_calls": made, "heals_a_run": count, "cpu_ms_a_heal": round(median(costs), 1)}
     detail["ideal_heals_per_s"] = round(IN_FLIGHT / (MODEL_CALLS * CALL_SECONDS), 2)
-    return {"llm_inflight_share": Measured(median(shares), tuple(shares), detail=detail)}
+    where = (
+        f"{spent.told(count, 'a heal')}, of which three calls through the model's client take most: one process can't "
+        f"do {detail['ideal_heals_per_s']} such heals a second; two workers can"
+    )
+    return {"llm_inflight_share": Measured(median(shares), tuple(shares), where=where, detail=detail)}
 
 
 def _short(runs: Sequence[float]) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -16,7 +17,37 @@ def resident_mib(pid: int) -> float:
     raise ValueError(f"process {pid} has no memory: it has ended")
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of all its threads so far, its children's that it has waited for aside."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+@dataclass(frozen=True)
+class Cpu:
+    """CPU seconds of a process: of its main thread, which is a server's event loop, and of all its others together."""
+
+    loop: float = 0.0
+    others: float = 0.0
+
+    @property
+    def whole(self) -> float:
+        return self.loop + self.others
+
+    def plus(self, more: Cpu) -> Cpu:
+        """Both together."""
+        return Cpu(self.loop + more.loop, self.others + more.others)
+
+    def since(self, before: Cpu) -> Cpu:
+        """What came since then."""
+        return Cpu(self.loop - before.loop, self.others - before.others)
+
+    def told(self, units: float, of: str) -> str:
+        """`0.31 ms of CPU a post: event loop 0.17, other threads 0.14`, for that many units."""
+        whole, loop, others = (seconds / units * 1000 for seconds in (self.whole, self.loop, self.others))
+        return f"{whole:.3g} ms of CPU {of}: event loop {loop:.3g}, other threads {others:.3g}"
+
+
+def cpu_of(pid: int) -> Cpu:
+    """So far."""
+    loop = _taken(Path(f"/proc/{pid}/task/{pid}/stat"))
+    return Cpu(loop, _taken(Path(f"/proc/{pid}/stat")) - loop)
+
+
+def _taken(stat: Path) -> float:
+    fields = stat.read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -134,16 +134,17 @@ def serving(server: Server) -> Iterator[Server]:
 
 
 @contextmanager
-def ceiling(folder: Path) -> Iterator[str]:
-    """The URL of the bare endpoint, for as long as the block lasts."""
+def ceiling(folder: Path) -> Iterator[tuple[str, int]]:
+    """The URL of the bare endpoint and its process, for as long as the block lasts."""
     processes = ProcessGroup(folder / "ceiling")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     try:
-        processes.start("ceiling", [sys.executable, "-m", "evals.bench.ceiling", str(port)], env={"PYTHONPATH": paths})
+        command = [sys.executable, "-m", "evals.bench.ceiling", str(port)]
+        process = processes.start("ceiling", command, env={"PYTHONPATH": paths})
         wait_until(lambda: _silent(url), 30, "the ceiling answers")
-        yield url
+        yield url, process.pid
     finally:
         processes.stop()
 
