@@ -61,6 +61,9 @@ class Cause:
     signature: Signature
     remedies: tuple[Remedy, ...] = ()
     human_must: str = ""
+    told_apart_by: tuple[str, ...] = ()
+    """Evidence sources that could show another cause behind the same signs: where one of them fails, it is asked again
+    before this cause is acted on."""
 
 
 @dataclass(frozen=True)

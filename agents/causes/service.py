@@ -319,6 +319,7 @@ CAUSES: tuple[Cause, ...] = (
         process_crashed,
         (RESTART_SERVICE,),
         human_must="find out from its log and core dump why it crashes: it does not stay up",
+        told_apart_by=("journal",),
     ),
     Cause(
         "service_stopped",
@@ -327,6 +328,7 @@ CAUSES: tuple[Cause, ...] = (
         service_stopped,
         (START_SERVICE,),
         human_must="find out who or what stops it: it does not stay up",
+        told_apart_by=("journal",),
     ),
     Cause(
         "service_hung",

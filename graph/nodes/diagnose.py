@@ -47,14 +47,31 @@ def _settled(diagnosis: Diagnosis, heal: Heal, deps: Deps) -> Update:
     ):
         summary = f"{diagnosis.suspected_cause!r} is no declared cause of {deps.kind.name}: {diagnosis.summary}"
         diagnosis = diagnosis.model_copy(update={"suspected_cause": UNKNOWN_CAUSE, "summary": summary})
-    update = {"diagnosed_at": deps.clock.now(), "contradicts": contradiction(heal.incident, diagnosis)}
+    update: Update = {"diagnosed_at": deps.clock.now(), "contradicts": contradiction(heal.incident, diagnosis)}
+    if silent := _silent(heal, deps, diagnosis):
+        update["summary"] = f"{diagnosis.summary}; not told from others by {', '.join(silent)}, which did not answer"
     looks = heal.looks + 1
     found = {"diagnosis": diagnosis.model_copy(update=update), "looks": looks, "verification": None, "wait": None}
     if (
-        diagnosis.suspected_cause == UNKNOWN_CAUSE
+        (why := _why_again(heal, deps, diagnosis))
         and heal.incident.resource is not None
         and looks < deps.settings.looks
     ):
         again = deps.clock.now() + timedelta(seconds=deps.settings.look_again_seconds)
-        found["wait"] = Wait(until=again, reason="nothing explains it yet: looking again", then="gather_context")
+        found["wait"] = Wait(until=again, reason=f"{why}: looking again", then="gather_context")
     return found
+
+
+def _why_again(heal: Heal, deps: Deps, diagnosis: Diagnosis) -> str:
+    """Why another look may tell more, or nothing."""
+    if diagnosis.suspected_cause == UNKNOWN_CAUSE:
+        return "nothing explains it yet"
+    silent = _silent(heal, deps, diagnosis)
+    return f"{', '.join(silent)} did not answer and could show another cause" if silent else ""
+
+
+def _silent(heal: Heal, deps: Deps, diagnosis: Diagnosis) -> list[str]:
+    """Sources that failed and could tell the suspected cause from others."""
+    cause = deps.kind.cause(diagnosis.suspected_cause)
+    wanted = cause.told_apart_by if cause else ()
+    return [item.source for item in heal.evidence if item.status == "failed" and item.source in wanted]

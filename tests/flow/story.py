@@ -89,6 +89,7 @@ KIND = ResourceKind(
             "service_down",
             _crashed,
             (_remedy("restart"), _remedy("replace"), _remedy("rebuild")),
+            told_apart_by=("journal",),
         ),
     ),
 )

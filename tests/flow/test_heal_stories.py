@@ -368,6 +368,27 @@ async def test_what_stays_unexplained_is_escalated() -> None:
     assert (end.status, end.rule, story.actions.ran) == ("escalated", "cause_unknown", [])
 
 
+async def test_a_log_that_did_not_answer_is_asked_again_before_a_crash_is_taken_for_one() -> None:
+    story = Story()
+    journal = FakeSource("journal", error=TimeoutError("no answer"))
+    story.sources.append(journal)
+    end = await story.leg()
+    assert isinstance(end, Resting) and "journal did not answer" in end.reason
+    assert story.actions.ran == []
+    journal.error, journal.facts = None, {fact_key("journal.config_error", unit="web"): "line 3: port"}
+    end = outcome(await story.heal())
+    assert (end.status, story.actions.ran) == ("escalated", [])
+
+
+async def test_a_log_that_never_answers_is_told_and_does_not_keep_a_repair_away() -> None:
+    story = Story()
+    story.sources.append(FakeSource("journal", error=PermissionError("not for us")))
+    end = outcome(await story.heal())
+    assert (end.status, story.actions.ran) == ("mitigated", ["restart"])
+    said = [entry.sentence for entry in story.chronicle.entries.values() if entry.node == "diagnose"]
+    assert any("not told from others by journal, which did not answer" in sentence for sentence in said)
+
+
 async def test_what_seemed_no_fault_and_does_not_hold_is_looked_at_again() -> None:
     story = Story(facts={fact_key("unit.state", unit="web"): "running"}, rounds=((FAIL,), (PASS,)))
     story.sources[0] = FakeSource("units", story.facts, before=None)
