@@ -59,7 +59,8 @@ def runaway_service(facts: Facts, resource: Resource) -> Match | None:
 
 
 def legitimate_load(facts: Facts, resource: Resource) -> Match | None:
-    full, (said, cites, words) = busy(facts, resource), traffic(facts)
+    # a larger machine costs money every hour: not for an alert whose limit is low
+    full, (said, cites, words) = busy(facts, resource, beyond_doubt=True), traffic(facts)
     total = in_use(facts)
     used = [fact for fact in facts.all("unit.cpu_percent") if fact.labels["unit"] in resource.services]
     found = culprit(facts, resource)

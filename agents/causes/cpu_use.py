@@ -64,10 +64,10 @@ class Culprit:
         return f"{self.unit} ({self.process.name}, pid {self.process.pid})"
 
 
-def busy(facts: Facts, resource: Resource) -> list[Fact]:
+def busy(facts: Facts, resource: Resource, beyond_doubt: bool = False) -> list[Fact]:
     """What says that the CPU is busy beyond the threshold. A second's look may catch a moment's rest, so where the
-    alert's condition holds, less will do."""
-    firing = list(facts.where("alert.firing", True))
+    alert's condition holds, less will do; but not `beyond_doubt`, as an alert's limit may be anything."""
+    firing = list(facts.where("alert.firing", True)) and not beyond_doubt
     least = resource.thresholds.cpu_percent * (0.7 if firing else 0.9)
     return [*(fact for fact in facts.all("cpu.busy_percent") if number(fact) >= least), *throttled(facts)]
 

@@ -123,7 +123,11 @@ def service_hung(facts: Facts, resource: Resource) -> Match | None:
 
 
 def _unreachable(facts: Facts) -> list[Fact]:
+    """Nothing where the host has told of its units in the same look: then it answers, if slowly, and must not be
+    rebooted for it."""
     how = facts.first("host.unreachable_how")
+    if facts.first("unit.state") is not None:
+        return []
     if facts.value("host.reachable") is not False or how is None or how.value not in UNREACHABLE_BY_FAULT:
         return []
     return [*facts.where("host.reachable", False), how]

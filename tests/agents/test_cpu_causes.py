@@ -92,6 +92,7 @@ def plan(facts: dict[str, FactValue], resource: Resource = RESOURCE) -> list[tup
         (BUSY | SHOP | LOADED, "legitimate_load"),
         (BUSY | SHOP | requests(90, 10), "legitimate_load"),
         (BUSY | SHOP | requests(90, 10) | QUIET, "legitimate_load"),
+        (UP | FIRING | {"cpu.busy_percent": 61.0} | process("7", "shopd", 55.0, "shopd") | requests(90, 10), "unknown"),
         (BUSY | SHOP | {"net.connections_per_s": 9.0}, "unknown"),
         (BUSY | SHOP, "unknown"),
         (BUSY | process("9", "postgres", 80.0, "postgresql@15-main.service") | LOADED, "database_query"),

@@ -60,6 +60,8 @@ def best(facts: Mapping[str, FactValue]) -> str:
         (UP | unit(state="failed", result="exit-code") | journal(address_in_use=True), "port_taken"),
         (UP | unit(state="failed", result="exit-code") | journal(no_space=True), "no_space_left"),
         (LOST | {"provider.state": "running"}, "host_hung"),
+        (LOST | {"provider.state": "running"} | unit(state="running"), "unknown"),
+        (LOST | {"provider.state": "running"} | unit(state="stopped"), "service_stopped"),
         (LOST | {"provider.state": "running", "provider.instance_check": "impaired"}, "host_hung"),
         (LOST | {"provider.state": "stopped"}, "host_stopped"),
         (LOST, "host_unreachable"),
