@@ -255,15 +255,15 @@ async def test_a_loop_that_is_never_calm_keeps_no_leg_from_being_run(tmp_path: P
 
     async def noise() -> None:
         while True:
-            time.sleep(0.03)  # noqa: ASYNC251 - what a heal that computes does to the others
+            time.sleep(0.016)  # noqa: ASYNC251 - what a heal that computes does to the others
             await asyncio.sleep(0)
 
     busy = asyncio.create_task(noise())
     try:
-        ids = [await server.post(alert(resource_id=f"r{number}")) for number in range(6)]
+        ids = [await server.post(alert(resource_id=f"inst-{number}")) for number in (1, 2)]
         for incident_id in ids:
             await until(lambda it=incident_id: _is_closed(server, it))
-        assert len(server.agent.legs) == 6
+        assert len(server.agent.legs) == 2
     finally:
         busy.cancel()
         await server.down()
