@@ -17,7 +17,9 @@ from evals.lab.audit import Offence, unaccounted
 from evals.lab.healer import Healer
 from evals.lab.hosts import LabStage
 from evals.lab.probing import ask, free_port, wait_until
+from evals.lab.recording import Recorder, asked_policies
 from evals.lab.stage import Fault, LabError, Role, StageHost, StageOptions
+from evals.lab.surroundings import current
 from evals.lab.verdict import Verdict, alert_names, failed, judge, speaks_of, stray
 from graph.records import IssueType
 from server.client import ServerUnreachable
@@ -50,17 +52,24 @@ def all_allowed() -> list[dict[str, Any]]:
 
 
 @contextmanager
-def lab_up(roles: tuple[Role, ...], folder: Path, say: Callable[[str], None]) -> Iterator[LabRunner]:
-    """A stage with these hosts and a server that may do all that is declared; taken down whatever happens."""
+def lab_up(
+    roles: tuple[Role, ...], folder: Path, say: Callable[[str], None], record_to: Path | None = None
+) -> Iterator[LabRunner]:
+    """A stage with these hosts and a server that may do all that is declared; taken down whatever happens.
+
+    With `record_to` it asks first, and each incident is recorded as a case below that folder.
+    """
     healer = Healer(folder / "healer", free_port())
     options = StageOptions(folder / "stage", healer.webhook_url, healer.webhook_token_file, roles=roles, say=say)
     stage = LabStage(options)
     stage.up()
     try:
-        healer.configure(stage, all_allowed(), max_actions_per_hour=ACTIONS_PER_HOUR, look_again_seconds=3)
+        policies = all_allowed() if record_to is None else asked_policies(all_allowed())
+        healer.configure(stage, policies, max_actions_per_hour=ACTIONS_PER_HOUR, look_again_seconds=3)
         stage.enter()
         healer.start()
-        yield LabRunner(stage, healer)
+        recorder = Recorder(record_to, current(), healer, stage.environment()) if record_to is not None else None
+        yield LabRunner(stage, healer, recorder)
     finally:
         healer.stop()
         stage.leave()
@@ -70,9 +79,10 @@ def lab_up(roles: tuple[Role, ...], folder: Path, say: Callable[[str], None]) ->
 class LabRunner:
     """Runs faults on a stage that is up."""
 
-    def __init__(self, stage: LabStage, healer: Healer) -> None:
+    def __init__(self, stage: LabStage, healer: Healer, recorder: Recorder | None = None) -> None:
         self.stage = stage
         self.healer = healer
+        self.recorder = recorder
 
     def run(self, fault: Fault) -> Verdict:
         """One fault from a quiet world to a quiet world. Never raises for what goes wrong with it."""
@@ -114,14 +124,18 @@ class LabRunner:
         fault.inject(self.stage, host)
         injected_at = time.time()
         record = self._heal_of(fault, wanted, before)
-        return judge(fault, record, injected_at, self._well(fault, host))
+        verdict = judge(fault, record, injected_at, self._well(fault, host))
+        if self.recorder is not None:
+            case = self.recorder.keep(fault, record, verdict)
+            self.stage.options.say(f"recorded as {case.id}: {len(case.calls)} calls")
+        return verdict
 
     def _heal_of(self, fault: Fault, resource: str, before: int) -> dict[str, Any]:
         """The fault's heal, ended. One that never had its alert and resolved by itself was about something else: on a
         busy machine a scrape may fail. Raises LabError where none comes."""
         while True:
             self._wait(resource, before, lambda record: True, ALERT_WAIT)
-            record = self._with_alert(fault, self._wait(resource, before, _ended, HEAL_WAIT))
+            record = self._with_alert(fault, self._ended(resource, before))
             if not stray(fault, record):
                 return record
             named = ", ".join(sorted(alert_names(record)))
@@ -129,6 +143,12 @@ class LabRunner:
                 f"{fault.name}: #{record['number']} ({named}) was not about it, and resolved by itself"
             )
             before = record["number"]
+
+    def _ended(self, resource: str, before: int) -> dict[str, Any]:
+        if self.recorder is None:
+            return self._wait(resource, before, _ended, HEAL_WAIT)
+        first = self._wait(resource, before, lambda record: True, ALERT_WAIT)
+        return self.recorder.attend(first["number"], HEAL_WAIT)
 
     def _with_alert(self, fault: Fault, record: dict[str, Any]) -> dict[str, Any]:
         """The record once an alert that speaks of the fault has come: an escalation may be quicker than the second."""
