@@ -116,7 +116,8 @@ class Expected(_Strict):
 class Recorded(_Strict):
     """One recorded call: what was asked, of whom, when, and the whole answer (redacted, neutral names).
 
-    Sources that are always gathered have no params; `round` counts the gatherings of the incident from 1.
+    Sources that are always gathered have no params; `round` counts the gatherings of an attempt from 1. Between two
+    attempts the agent acted, so that the world is another one.
     """
 
     tool: str
@@ -124,6 +125,7 @@ class Recorded(_Strict):
     params: dict[str, Any] = {}
     inquiry: bool = False
     round: int = Field(default=1, ge=1)
+    attempt: int = Field(default=1, ge=1)
     asked: str = ""
     """The exact query, command or call."""
     at_seconds: float
@@ -139,7 +141,11 @@ class Context(_Strict):
     """`recorded/context.json`: what the incident was about, as the agent knew it."""
 
     resource: Resource | None
+    inventory: tuple[Resource, ...] = ()
+    """What else was declared and matters to it: the other members of its cluster, what it runs on …"""
     received_at: AwareDatetime
+    attempt: int = Field(default=1, ge=1)
+    """Which of the incident's attempts the case is about: only its calls are replayed."""
     attempts: tuple[Attempt, ...] = ()
     """What had been tried before, where the case is about a later attempt."""
 

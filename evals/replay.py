@@ -7,10 +7,13 @@ had nothing to say.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from evals.case import Case, Recorded
 from graph.fakes import FakeClock
@@ -24,20 +27,40 @@ from graph.ports import (
 )
 from graph.records import Incident, JudgedBy, Observation
 from tools.inquiries import InquiryTools
+from tools.inquiries.database_view import DatabaseViewParams
+from tools.inquiries.host_probe import HostProbeParams
+from tools.inquiries.logs import LogsParams
+from tools.inquiries.past_incidents import PastIncidentsParams
+from tools.inquiries.prometheus_instant import PrometheusInstantParams
+from tools.inquiries.prometheus_range import PrometheusRangeParams
+
+PARAMS: Mapping[str, type[BaseModel]] = {
+    "logs": LogsParams,
+    "host_probe": HostProbeParams,
+    "database_view": DatabaseViewParams,
+    "past_incidents": PastIncidentsParams,
+    "prometheus_instant": PrometheusInstantParams,
+    "prometheus_range": PrometheusRangeParams,
+}
+"""What fills in the arguments that were left out: to ask for the default or to say nothing of it is the same."""
 
 
 class NotRecorded(PermanentError):
     """The recording has no answer to this: it says nothing about what the world would have answered."""
 
     def __init__(self, tool: str, params: Mapping[str, Any]) -> None:
-        super().__init__(f"not recorded: {tool} {canonical(params)}")
+        super().__init__(f"not recorded: {tool} {canonical(params, tool)}")
         self.tool = tool
         self.params = dict(params)
 
 
-def canonical(params: Mapping[str, Any]) -> str:
-    """Arguments in one form whatever their order, with the white space of texts made one."""
-    return json.dumps(_plain(params), sort_keys=True, separators=(",", ":"))
+def canonical(params: Mapping[str, Any], tool: str = "") -> str:
+    """Arguments in one form whatever their order, with the white space of texts made one and defaults filled in."""
+    given = _plain(params)
+    if (model := PARAMS.get(tool)) is not None:
+        with contextlib.suppress(ValidationError):  # then it was recorded as it was asked, and turned down
+            given = _plain(model.model_validate(given).model_dump(mode="json"))
+    return json.dumps(given, sort_keys=True, separators=(",", ":"))
 
 
 def _plain(value: Any) -> Any:
@@ -64,7 +87,8 @@ class Recording:
     def __post_init__(self) -> None:
         self._answers = {}
         for call in sorted(self.case.calls, key=lambda each: each.round):
-            self._answers.setdefault((call.tool, canonical(call.params)), []).append(call)
+            if call.attempt == self.case.context.attempt:
+                self._answers.setdefault((call.tool, canonical(call.params, call.tool)), []).append(call)
 
     def gathered(self, tool: str) -> Finding:
         """The next recorded answer of a source; the last again where it was asked no more often. Raises
@@ -73,16 +97,17 @@ class Recording:
         return self._told(tool, {}, self.rounds[tool])
 
     def answered(self, tool: str, params: Mapping[str, Any]) -> Finding:
-        """The recorded answer to an inquiry. Raises NotRecorded."""
-        return self._told(tool, params, 1)
+        """The recorded answer to an inquiry: that of this round, else of the nearest before, else the first. Raises
+        NotRecorded."""
+        return self._told(tool, params, max(self.rounds.values(), default=1))
 
     def _told(self, tool: str, params: Mapping[str, Any], number: int) -> Finding:
-        answers = self._answers.get((tool, canonical(params)))
+        answers = self._answers.get((tool, canonical(params, tool)))
         if not answers:
             missed = NotRecorded(tool, params)
             self.missed.append(missed)
             raise missed
-        call = answers[min(number, len(answers)) - 1]
+        call = next((each for each in reversed(answers) if each.round <= number), answers[0])
         return Finding(call.asked or call.tool, call.text, call.facts, call.status, call.raw)
 
 

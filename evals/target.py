@@ -141,9 +141,10 @@ def _begin(incident: Incident, case: Case) -> HealState:
 def _deps(case: Case, kind: ResourceKind, reasoner: Reasoner, recording: Recording, settings: HealSettings) -> Deps:
     clock = replay_clock(case)
     resource = case.context.resource
-    inventory = {resource.key: resource} if resource else {}
-    provider = resource.provider.name if resource else "none"
-    providers = {provider: MemoryProvider({}, now=clock.now)} if provider != "none" else {}
+    declared = ((resource,) if resource else ()) + case.context.inventory
+    inventory = {each.key: each for each in declared}
+    used = {each.provider.name for each in declared} - {"none"}
+    providers = {name: MemoryProvider({}, now=clock.now) for name in sorted(used)}
     hosts, databases, health = MemoryHosts(), make_databases(), NoHealth()
     seen = EvidenceContext(hosts, clock, health, PrometheusClient(NOWHERE), providers, None, inventory, databases)
     tools = InquiryTools(seen, {kind.name: kind.sources})

@@ -72,6 +72,21 @@ class ServerClient:
         path = f"/api/incidents/{quote(reference, safe='')}/events"
         return self._call("GET", path, params=query, timeout=wait_seconds + TIMEOUT_SECONDS)
 
+    def records(self, reference: str) -> dict[str, Any]:
+        """What each step of a heal wrote: `{"entries": […]}`."""
+        return self._call("GET", f"/api/incidents/{quote(reference, safe='')}/records")
+
+    def evidence(self, reference: str, evidence_id: str) -> str | None:
+        """The whole answer behind a piece of evidence, or None where none is kept. `E1.shown` is what a reasoner could
+        read of E1."""
+        path = f"/api/incidents/{quote(reference, safe='')}/evidence/{quote(evidence_id, safe='')}"
+        try:
+            return str(self._call("GET", path)["raw"])
+        except ServerRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
     def model_calls(self, reference: str) -> dict[str, Any]:
         """What models were asked for an incident: `{"calls": […]}`."""
         return self._call("GET", f"/api/incidents/{quote(reference, safe='')}/model-calls")

@@ -106,6 +106,13 @@ def incident_routes(services: Services, changes: Changes) -> APIRouter:
             raise ApiError(404, f"#{record['number']} has no whole answer {evidence_id!r:.60}", "evidence_id", remedy)
         return {"id": record["id"], "evidence_id": evidence_id, "raw": raw}
 
+    @router.get("/{reference}/records", summary="What each step wrote, oldest first: the evidence of all looks, too")
+    async def records(reference: str) -> dict[str, Any]:
+        """The timeline's sentences with the records behind them: `evidence`, `inquiries`, `diagnosis`, `plan`, … Of a
+        compacted incident nothing is left here; its record has what was kept."""
+        incident_id = await verbs.id_of(reference)
+        return {"id": incident_id, "entries": await store.timeline_after(incident_id, 0)}
+
     @router.get("/{reference}/model-calls", summary="What models were asked, and answered (redacted), oldest first")
     async def model_calls(reference: str) -> dict[str, Any]:
         incident_id = await verbs.id_of(reference)

@@ -88,6 +88,14 @@ def selections(resource: Resource, incident: Incident) -> tuple[str, ...]:
     return tuple(found)
 
 
+def history_queries(selection: str) -> dict[str, str]:
+    """By name, what is asked of the series that these matchers pick."""
+    return {
+        name: template.replace("SELECT", selection).replace("FS}", f"{_REAL_DISKS}}}")
+        for name, template in _QUERIES.items()
+    }
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -104,15 +112,15 @@ async def _last_seen_up(prometheus: PrometheusClient, query: str) -> dict[str, f
 async def _history(prometheus: PrometheusClient, selection: str, now: datetime) -> dict[str, tuple[Series, ...] | str]:
     """By name the series found, or why there are none."""
 
-    async def ask(template: str) -> tuple[Series, ...] | str:
-        query = template.replace("SELECT", selection).replace("FS}", f"{_REAL_DISKS}}}")
+    async def ask(query: str) -> tuple[Series, ...] | str:
         try:
             return await prometheus.range(query, now - _WINDOW, now, _STEP_SECONDS)
         except (TemporaryError, PermanentError) as error:  # `up` was told: the rest is worth having without this one
             return line(str(error))
 
-    answers = await asyncio.gather(*(ask(template) for template in _QUERIES.values()))
-    return dict(zip(_QUERIES, answers, strict=True))
+    queries = history_queries(selection)
+    answers = await asyncio.gather(*(ask(query) for query in queries.values()))
+    return dict(zip(queries, answers, strict=True))
 
 
 async def _requests(
