@@ -109,7 +109,9 @@ def _chosen(names: list[str] | None, issue_type: str | None, kind: str | None, s
     return [
         each
         for each in known
-        if (each.name in names if names else situations or each not in SITUATIONS) and issue_type in (None, each.issue_type) and kind in (None, each.kind)
+        if (each.name in names if names else situations or each not in SITUATIONS)
+        and issue_type in (None, each.issue_type)
+        and kind in (None, each.kind)
     ]
 
 

@@ -259,4 +259,3 @@ FAULTS: Mapping[str, Expectation] = {
     "pg_watcher_away": no_fault("exporter_away", "easy"),
 }  # fmt: skip
 """By fault. What situations make of them says `evals.lab.situations`."""
-

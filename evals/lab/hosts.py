@@ -267,9 +267,12 @@ class LabStage:
             machine.cgroups.create(MEMORY_MIB)
             host_key = make_key(machine.folder / "host_ed25519", machine.name)
             authorized = key.with_suffix(".pub").read_text()
-            machine.disk.create(base, Identity(
-                machine.name, machine.address, host_key, authorized, SERVICE_PORT, around.service, around.describes
-            ))
+            machine.disk.create(
+                base,
+                Identity(
+                    machine.name, machine.address, host_key, authorized, SERVICE_PORT, around.service, around.describes
+                ),
+            )
             pairs.furnish(machine.disk, host.role)
             neighbours.furnish(machine.disk, around.neighbours)
             if machine is self.machines[0] and host.role == "app" and has_binary("mkfs.xfs"):

@@ -88,7 +88,7 @@ QUIET_NEIGHBOURS = (
     Neighbour(
         "clock-watch",
         "Watch the clock",
-        "while :; do echo \"clock-watch: offset $(($(date +%s) % 7)) ms\"; sleep 9; done\n",
+        'while :; do echo "clock-watch: offset $(($(date +%s) % 7)) ms"; sleep 9; done\n',
     ),
 )
 BUSY_NEIGHBOURS = (CRON, LISTENER, FAILING, LOAD, OLD_LOGS)

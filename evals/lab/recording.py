@@ -21,10 +21,12 @@ from evals.lab.healer import Healer
 from evals.lab.stage import Fault, LabError
 from evals.lab.surroundings import Surroundings
 from evals.lab.verdict import Verdict
-from evals.record import record_case
+from evals.record import NotRecordable, record_case
+from server.client import ServerRefused
 from server.settings import load
 
-NOBODY_ASKS = 0.3
+LOOKS_EVERY = 0.3
+MOST_MINUTES = {"logs": 60, "prometheus_range": 30}
 _ENDED = ("closed", "escalated", "declined")
 
 
@@ -47,6 +49,17 @@ def case_id(fault: Fault, around: Surroundings) -> str:
     return f"i-{hashlib.sha256(told.encode()).hexdigest()[:6]}"
 
 
+def worth_keeping(answers: Sequence[Recorded]) -> tuple[Recorded, ...]:
+    """A case is to stay small. The lab's hosts are minutes old and all found by their labels: what longer windows and
+    other ways to select the same series say, the shorter and the first said already."""
+    return tuple(
+        each
+        for each in answers
+        if int(each.params.get("minutes", 0)) <= MOST_MINUTES.get(each.tool, 0)
+        and not (each.tool.startswith("prometheus_") and "instance=~" in str(each.params.get("query")))
+    )
+
+
 class Recorder:
     """Writes cases below `folder`. One incident at a time: `attend` it to its end, then `keep` it."""
 
@@ -66,18 +79,18 @@ class Recorder:
             while time.monotonic() < deadline:
                 record = client.incident(str(number))
                 if not looked and (record.get("diagnosis") or record["phase"] in _ENDED):
-                    self._more = asyncio.run(ask(load(self._healer.config), record))
+                    self._more = worth_keeping(asyncio.run(ask(load(self._healer.config), record)))
                     looked, deadline = True, time.monotonic() + timeout
                     continue
                 if record["phase"] in _ENDED and record.get("outcome"):
                     return record
                 if record["phase"] == "waiting_approval":
                     self._approve(record)
-                time.sleep(NOBODY_ASKS)
+                time.sleep(LOOKS_EVERY)
         raise LabError(f"#{number} has not ended within {timeout:g} s: it is {record['phase']}")
 
     def keep(self, fault: Fault, record: Mapping[str, Any], verdict: Verdict) -> Case:
-        """The case, as it was written."""
+        """The case, as it was written. Raises LabError."""
         expectation = expectation_of(fault)
         well = "the world itself is not well" not in verdict.problems
         came_of = CameOf(
@@ -88,17 +101,20 @@ class Recorder:
             reason=(record.get("outcome") or {}).get("reason") or "",
             confirmed=Confirmed(by="world", cause=expectation.causes[0], comment=fault.says) if well else Confirmed(),
         )
-        with self._healer.client() as client:
-            return record_case(
-                client,
-                str(record["number"]),
-                load(self._healer.config),
-                self.folder / case_id(fault, self.around),
-                expected=expectation.expected(came_of),
-                more=self._more,
-                source="lab",
-                difficulty=expectation.difficulty,
-            )
+        try:
+            with self._healer.client() as client:
+                return record_case(
+                    client,
+                    str(record["number"]),
+                    load(self._healer.config),
+                    self.folder / case_id(fault, self.around),
+                    expected=expectation.expected(came_of),
+                    more=self._more,
+                    source="lab",
+                    difficulty=expectation.difficulty,
+                )
+        except (NotRecordable, ServerRefused, ValueError) as error:
+            raise LabError(f"{fault.name} could not be recorded: {error}") from error
 
     def _approve(self, record: Mapping[str, Any]) -> None:
         waiting = next((each for each in reversed(record["approvals"]) if each["state"] == "waiting"), None)

@@ -90,9 +90,7 @@ def probe_job(addresses: Mapping[str, str], exporter: str) -> dict[str, Any]:
     }
 
 
-def alert_rules(
-    alert_for: str, only: Sequence[str] = (), around: Surroundings | None = None
-) -> dict[str, Any]:
+def alert_rules(alert_for: str, only: Sequence[str] = (), around: Surroundings | None = None) -> dict[str, Any]:
     """rules.yml: the rules that ship with the product, quicker. `alert_for` replaces how long conditions must hold;
     `only` names the alerts to have, where not all; `around` is how they are set besides, by default as this process's
     surroundings say."""

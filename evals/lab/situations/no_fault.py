@@ -109,7 +109,12 @@ def _smaller_again(stage: LabStage, host: StageHost) -> None:
 
 def _other_is_full(stage: LabStage, host: StageHost) -> None:
     other = next(each for each in stage.hosts if each.resource_id != host.resource_id)
-    tell(stage, other, f"mkdir -p {MEDIA}; fallocate -l $(($(df --output=avail -BM / | tail -n 1 | tr -d M) - 9))M {MEDIA}/x", 60)
+    tell(
+        stage,
+        other,
+        f"mkdir -p {MEDIA}; fallocate -l $(($(df --output=avail -BM / | tail -n 1 | tr -d M) - 9))M {MEDIA}/x",
+        60,
+    )
     stage.monitoring.targets = tuple(
         _of_another(each, stage) if each.resource_id == host.resource_id else each
         for each in stage.monitoring.targets

@@ -48,8 +48,8 @@ def _quoted(script: str) -> str:
 
 
 LOUD = _runs(
-    "n=0; while :; do n=$((n+1)); echo \"ERROR worker $n: java.lang.OutOfMemoryError: Java heap space\"; "
-    "echo \"FATAL giving up batch $n\"; sleep 2; done"
+    'n=0; while :; do n=$((n+1)); echo "ERROR worker $n: java.lang.OutOfMemoryError: Java heap space"; '
+    'echo "FATAL giving up batch $n"; sleep 2; done'
 )
 FAILED = _runs("echo backup target nas.example.net is away; exit 3", ends=True)
 OTHER_PORT = _tells("iptables -I INPUT -p tcp --dport 8443 -j DROP", "iptables -D INPUT -p tcp --dport 8443 -j DROP")
