@@ -39,8 +39,8 @@ from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.rootfs import APP, DATABASE, base_image
 from evals.lab.stage import LabError, Role, SettingName, StageHost, StageOptions
-from evals.lab.sweep import HOSTS_FOLDER, Claim
 from evals.lab.surroundings import current
+from evals.lab.sweep import HOSTS_FOLDER, Claim
 from evals.lab.upstream import Upstream
 
 FIRST_ID = "inst-abc123"

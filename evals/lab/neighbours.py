@@ -79,7 +79,8 @@ OLD_LOGS = Neighbour(
     "old-logs",
     "Look after the logs of the relay",
     """mkdir -p /var/log/pigeon; cd /var/log/pigeon
-[ -e pigeon.log.1 ] || { seq -f 'pigeon: letter %07.0f delivered' 60000 > pigeon.log.1; seq 40000 | gzip > pigeon.log.2.gz; }
+[ ! -e pigeon.log.1 ] || exit 0
+seq -f 'pigeon: letter %07.0f delivered' 60000 > pigeon.log.1; seq 40000 | gzip > pigeon.log.2.gz
 """,
     every=3600,
 )

@@ -27,7 +27,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NoReturn
 
 NAME = os.path.basename(sys.argv[0]).removesuffix(".py")
-"""On a host it may be installed under another name: it goes by that one then, with its log, metrics and configuration."""
+"""On a host it may be installed under another name: log, metrics and configuration go by that one then."""
 
 BAD_CONFIG = 2
 CANNOT_SERVE = 3

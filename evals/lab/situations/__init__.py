@@ -1,4 +1,4 @@
-"""What the lab can bring about beyond single faults: alerts without one, faults with something beside them, two at once.
+"""What the lab can bring about beyond single faults: alerts without one, faults with company, two at once.
 
 They exist to be recorded as cases (`python -m evals.lab run --record DIR`); each says itself what is right of it.
 """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from evals.lab.expectations import FAULTS, Expectation, both
 from evals.lab.faults import fault
@@ -48,7 +49,22 @@ def hushed(stage: LabStage) -> Iterator[None]:
         _alertmanager(stage, "DELETE", f"silence/{silence}")
 
 
-def _alertmanager(stage: LabStage, method: str, path: str, body: object = None) -> dict[str, str]:
+def resolve_all(stage: LabStage) -> None:
+    """Alertmanager takes all alerts for resolved: of a rule that was changed Prometheus never says so."""
+    ended = [
+        {
+            "labels": each["labels"],
+            "annotations": each["annotations"],
+            "startsAt": each["startsAt"],
+            "endsAt": datetime.now(UTC).isoformat(),
+        }
+        for each in _alertmanager(stage, "GET", "alerts")
+    ]
+    if ended:
+        _alertmanager(stage, "POST", "alerts", ended)
+
+
+def _alertmanager(stage: LabStage, method: str, path: str, body: object = None) -> Any:
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(
         f"{stage.alertmanager_url}/api/v2/{path}", data, {"Content-Type": "application/json"}, method=method
@@ -59,7 +75,7 @@ def _alertmanager(stage: LabStage, method: str, path: str, body: object = None) 
             text = answer.read()
     except OSError as error:
         raise LabError(f"the lab's Alertmanager did not take {method} {path}: {error}") from error
-    return dict(json.loads(text)) if text.strip() else {}
+    return json.loads(text) if text.strip() else {}
 
 
 def beside(name: str, base: str, aside: Aside, expectation: Expectation, says: str = "") -> Fault:

@@ -103,6 +103,8 @@ def _less(base: str, *facts: str) -> Expectation:
 
 _NO_PROVIDER = Expectation("host_freeze", ("host_unreachable", "unknown"), ("host.reachable",))
 """What nobody can tell nobody may reboot for."""
+_CUT_OFF = Expectation("security_group_edit", ("cut_off_elsewhere", "unknown"), ("net.local_status", "health.ok"))
+"""It works on the host and is not reached: what shuts it can't be seen."""
 
 _SITUATIONS: tuple[tuple[str, str, Aside, Expectation, str], ...] = (
     ("killed_unwatched", "service_killed", PROMETHEUS_AWAY, FAULTS["service_killed"], "Prometheus does not answer"),
@@ -132,12 +134,12 @@ _SITUATIONS: tuple[tuple[str, str, Aside, Expectation, str], ...] = (
     ("stopped_slowly", "service_stopped", SLOW_SSH, FAULTS["service_stopped"], "each command over SSH takes seconds"),
     (
         "group_denied", "security_group_closed", CLOUD_DENIED,
-        Expectation("security_group_edit", ("cut_off_elsewhere", "unknown"), ("net.local_status", "health.ok")),
+        _CUT_OFF,
         "the provider's API denies us",
     ),
     (
         "rule_unseen", "port_shut_iptables", NO_SUDO,
-        Expectation("firewall_rule", ("cut_off_elsewhere", "firewall_drop", "unknown"), ("net.local_status", "health.ok")),
+        replace(_CUT_OFF, causes=("cut_off_elsewhere", "firewall_drop", "unknown"), mechanism="firewall_rule"),
         "sudo is not allowed",
     ),
     (

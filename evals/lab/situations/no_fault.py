@@ -1,4 +1,4 @@
-"""An alert fires and the world is well: a limit set too low, a watcher that looks at the wrong place, a passing burst."""
+"""An alert fires and the world is well: a limit set too low, a watcher that looks elsewhere, a burst."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evals.lab.faults.watcher_away import away
 from evals.lab.hosts import LabStage
 from evals.lab.load import start_load
 from evals.lab.monitoring import MonitoredHost
-from evals.lab.situations.compose import Step, hushed
+from evals.lab.situations.compose import Step, hushed, resolve_all
 from evals.lab.stage import Fault, Role, StageHost
 from evals.lab.surroundings import current
 from graph.records import IssueType
@@ -42,6 +42,7 @@ def as_set(stage: LabStage, host: StageHost) -> None:
     """Alerts as the surroundings have them."""
     stage.monitoring.around = current()
     stage.monitoring.reload()
+    resolve_all(stage)
 
 
 def _watching(change: Callable[[MonitoredHost, LabStage], MonitoredHost]) -> tuple[Step, Step]:
@@ -96,9 +97,15 @@ def _other_page(entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "targets": [target.replace("/healthz", "/status/live") for target in entry["targets"]]}
 
 
+def fill_to(stage: LabStage, host: StageHost, percent: int) -> None:
+    """Data on the host's disk until it is that full, of what others than root may use."""
+    used, avail = map(int, tell(stage, host, "df -BM --output=used,avail / | tail -n 1 | tr -d M").stdout.split())
+    more = (used + avail) * percent // 100 - used
+    tell(stage, host, f"mkdir -p {MEDIA}; [ {more} -le 0 ] || fallocate -l {max(more, 1)}M {MEDIA}/catalogue.bin", 60)
+
+
 def _large_and_stable(stage: LabStage, host: StageHost) -> None:
-    size = "$(($(df --output=size -BM / | tail -n 1 | tr -d M) * 81 / 100 - $(df --output=used -BM / | tail -n 1 | tr -d M)))"
-    tell(stage, host, f"mkdir -p {MEDIA}; n={size}; [ $n -le 0 ] || fallocate -l ${{n}}M {MEDIA}/catalogue.bin", 60)
+    fill_to(stage, host, 81)
     limited(DiskFull="80")(stage, host)
 
 

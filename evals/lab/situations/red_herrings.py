@@ -8,6 +8,7 @@ from evals.lab.faults.on_mariadb import TABLE
 from evals.lab.faults.on_postgres import BIN
 from evals.lab.hosts import LabStage
 from evals.lab.situations.compose import Aside, beside
+from evals.lab.situations.no_fault import MEDIA, fill_to
 from evals.lab.stage import Fault, StageHost
 
 _ODD = "batch-odd"
@@ -58,10 +59,9 @@ LOGS = _tells(
     "rm -f /var/log/pigeon/relay.log.*",
 )
 CHANGED = _tells("touch /etc/shopd.json /var/lib/dpkg/status", "true")
-NEARLY_FULL = _tells(
-    "mkdir -p /srv/media; n=$(($(df --output=size -BM / | tail -n 1 | tr -d M) * 82 / 100 - "
-    "$(df --output=used -BM / | tail -n 1 | tr -d M))); [ $n -le 0 ] || fallocate -l ${n}M /srv/media/catalogue.bin",
-    "rm -rf /srv/media",
+NEARLY_FULL = Aside(
+    lambda stage, host: fill_to(stage, host, 82),
+    lambda stage, host: _tried(stage, host, f"rm -rf {MEDIA}"),
 )
 SOME_LOAD = _runs("while :; do i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 0.3; done")
 PG_IDLE = _runs(
