@@ -106,13 +106,15 @@ def _chosen(names: list[str] | None, issue_type: str | None, kind: str | None, s
     known = (*faults("lab"), *SITUATIONS)
     if unknown := sorted(set(names or ()) - {each.name for each in known}):
         raise typer.BadParameter(f"no fault is named {', '.join(unknown)}: see `python -m evals.lab list`")
-    return [
+    chosen = [
         each
         for each in known
         if (each.name in names if names else situations or each not in SITUATIONS)
         and issue_type in (None, each.issue_type)
         and kind in (None, each.kind)
     ]
+    # in the order in which they were named, where they were
+    return sorted(chosen, key=lambda each: names.index(each.name)) if names else chosen
 
 
 def _run_group(

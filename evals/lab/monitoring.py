@@ -88,6 +88,8 @@ class Monitoring:
             f"--storage.tsdb.path={self._work / 'tsdb'}", f"--web.listen-address={prometheus_at}",
             # the default is the machine's name, which need not resolve: alerts' generatorURL is made of it
             f"--web.external-url={self.prometheus_url}", "--web.enable-lifecycle", "--log.level=warn",
+            # what is sent just after a reload is lost, as Alertmanager is not found again yet
+            "--rules.alert.resend-delay=2s",
         ])  # fmt: skip
 
     def _start_blackbox(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from agents import known_kinds
 from evals.lab.audit import Offence, unaccounted
-from evals.lab.healer import Healer
+from evals.lab.healer import QUICK, Healer
 from evals.lab.hosts import LabStage
 from evals.lab.probing import ask, free_port, wait_until
 from evals.lab.recording import Recorder, asked_policies
@@ -67,8 +67,14 @@ def lab_up(
     stage.up()
     try:
         policies = all_allowed() if record_to is None else asked_policies(all_allowed())
-        quick = {} if record_to is None else {"verify_timeout_seconds": RECORDED_VERIFY}
-        healer.configure(stage, policies, max_actions_per_hour=ACTIONS_PER_HOUR, look_again_seconds=3, **quick)
+        verify = float(QUICK["verify_timeout_seconds"]) if record_to is None else RECORDED_VERIFY
+        healer.configure(
+            stage,
+            policies,
+            max_actions_per_hour=ACTIONS_PER_HOUR,
+            look_again_seconds=3,
+            verify_timeout_seconds=verify,
+        )
         stage.enter()
         healer.start()
         recorder = Recorder(record_to, current(), healer, stage.environment()) if record_to is not None else None

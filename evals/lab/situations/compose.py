@@ -49,21 +49,6 @@ def hushed(stage: LabStage) -> Iterator[None]:
         _alertmanager(stage, "DELETE", f"silence/{silence}")
 
 
-def resolve_all(stage: LabStage) -> None:
-    """Alertmanager takes all alerts for resolved: of a rule that was changed Prometheus never says so."""
-    ended = [
-        {
-            "labels": each["labels"],
-            "annotations": each["annotations"],
-            "startsAt": each["startsAt"],
-            "endsAt": datetime.now(UTC).isoformat(),
-        }
-        for each in _alertmanager(stage, "GET", "alerts")
-    ]
-    if ended:
-        _alertmanager(stage, "POST", "alerts", ended)
-
-
 def _alertmanager(stage: LabStage, method: str, path: str, body: object = None) -> Any:
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(

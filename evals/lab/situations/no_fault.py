@@ -17,7 +17,7 @@ from evals.lab.faults.watcher_away import away
 from evals.lab.hosts import LabStage
 from evals.lab.load import start_load
 from evals.lab.monitoring import MonitoredHost
-from evals.lab.situations.compose import Step, hushed, resolve_all
+from evals.lab.situations.compose import Step, hushed
 from evals.lab.stage import Fault, Role, StageHost
 from evals.lab.surroundings import current
 from graph.records import IssueType
@@ -42,7 +42,6 @@ def as_set(stage: LabStage, host: StageHost) -> None:
     """Alerts as the surroundings have them."""
     stage.monitoring.around = current()
     stage.monitoring.reload()
-    resolve_all(stage)
 
 
 def _watching(change: Callable[[MonitoredHost, LabStage], MonitoredHost]) -> tuple[Step, Step]:
