@@ -11,11 +11,12 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evals.battery import ask
-from evals.case import CameOf, Case, Confirmed, Recorded
+from evals.case import CameOf, Case, Confirmed, Recorded, write_case
 from evals.lab.expectations import FAULTS, Expectation
 from evals.lab.healer import Healer
 from evals.lab.stage import Fault, LabError
@@ -58,6 +59,14 @@ def worth_keeping(answers: Sequence[Recorded]) -> tuple[Recorded, ...]:
         if int(each.params.get("minutes", 0)) <= MOST_MINUTES.get(each.tool, 0)
         and not (each.tool.startswith("prometheus_") and "instance=~" in str(each.params.get("query")))
     )
+
+
+def slimmed(case: Case) -> Case:
+    """Only of the attempt that it is about: the world after a repair is another one, and is not replayed."""
+    mine = tuple(call for call in case.calls if call.attempt == case.context.attempt)
+    made = replace(case, calls=mine)
+    write_case(made)
+    return made
 
 
 class Recorder:
@@ -103,7 +112,7 @@ class Recorder:
         )
         try:
             with self._healer.client() as client:
-                return record_case(
+                case = record_case(
                     client,
                     str(record["number"]),
                     load(self._healer.config),
@@ -113,6 +122,7 @@ class Recorder:
                     source="lab",
                     difficulty=expectation.difficulty,
                 )
+            return slimmed(case)
         except (NotRecordable, ServerRefused, ValueError) as error:
             raise LabError(f"{fault.name} could not be recorded: {error}") from error
 
