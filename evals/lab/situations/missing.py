@@ -48,7 +48,8 @@ def _allow_cloud(stage: LabStage, host: StageHost) -> None:
 def _no_journal(stage: LabStage, host: StageHost) -> None:
     fewer = SUDOERS.replace("/usr/bin/journalctl *, ", "").replace("/usr/bin/dmesg, ", "")
     stage.machine(host).disk.write("etc/sudoers.d/selfheal", fewer)
-    groups = f"gpasswd -d {USER} adm; gpasswd -d {USER} systemd-journal; true"
+    # who is logged in keeps the groups that he had
+    groups = f"gpasswd -d {USER} adm; gpasswd -d {USER} systemd-journal; pkill -KILL -u {USER} sshd; true"
     tell(stage, host, f"chmod 440 /etc/sudoers.d/selfheal; {groups}")
 
 
@@ -59,7 +60,7 @@ def _no_sudo(stage: LabStage, host: StageHost) -> None:
 
 def _with_sudo(stage: LabStage, host: StageHost) -> None:
     stage.machine(host).disk.write("etc/sudoers.d/selfheal", SUDOERS)
-    tell(stage, host, f"chmod 440 /etc/sudoers.d/selfheal; usermod -aG adm,systemd-journal {USER}")
+    tell(stage, host, f"chmod 440 /etc/sudoers.d/selfheal; usermod -aG adm,systemd-journal {USER}; pkill -KILL -u {USER} sshd; true")
 
 
 def _slow_ssh(stage: LabStage, host: StageHost) -> None:
