@@ -8,6 +8,7 @@ the text is kept, which is all that a model would have seen of it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -19,8 +20,8 @@ from graph.ports import Finding, Inquiries, Inquiry, InquirySpec, InvalidInquiry
 from graph.records import Alert, Incident, Resource
 from server.settings import Settings
 from server.wiring import Tools, open_tools
-from tools.clients.prometheus import PrometheusClient
-from tools.evidence.metrics import history_queries, selections
+from tools.clients.prometheus import PrometheusClient, matchers
+from tools.evidence.metrics import history_queries
 from tools.redaction import redact
 
 MOST_CALLS = 90
@@ -29,6 +30,8 @@ AT_ONCE = 4
 """More at a time would be trouble of its own for a host that is in some."""
 _WINDOWS = (10, 30, 60, 360)
 _RANGES = (30, 60)
+_OF_THE_SERVER = ("changes",)
+"""It tells of earlier incidents: this process does not know the server's store, and would say that there are none."""
 
 
 async def ask(settings: Settings, record: Mapping[str, Any]) -> tuple[Recorded, ...]:
@@ -61,10 +64,11 @@ def incident_of(record: Mapping[str, Any]) -> Incident:
 
 async def _questions(tools: Tools, inquiries: Inquiries, incident: Incident) -> list[Inquiry]:
     specs = inquiries.specs(incident)
-    queries = {}
+    queries: dict[str, bool] = {}
     if any(spec.name.startswith("prometheus_") for spec in specs):
-        async with asyncio.timeout(MOST_SECONDS / 4):
-            queries = await _queries(tools.prometheus, incident)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MOST_SECONDS / 4):
+                await _find_queries(tools.prometheus, incident, queries)
     asked = [Inquiry(tool=spec.name, params=params) for spec in specs for params in possible(spec, queries)]
     return asked[:MOST_CALLS]
 
@@ -77,7 +81,7 @@ def possible(spec: InquirySpec, queries: Mapping[str, bool]) -> Iterator[dict[st
                 for unit in choices(spec, "unit"):
                     yield {"unit": unit, "minutes": minutes, "contains": ""}
         case "host_probe":
-            yield from ({"probe": probe} for probe in choices(spec, "probe"))
+            yield from ({"probe": probe} for probe in choices(spec, "probe") if probe not in _OF_THE_SERVER)
         case "database_view":
             yield from ({"view": view} for view in choices(spec, "view"))
         case "prometheus_range":
@@ -97,23 +101,29 @@ def choices(spec: InquirySpec, name: str) -> tuple[str, ...]:
     return tuple(str(choice) for choice in get_args(spec.params.model_fields[name].annotation))
 
 
-async def _queries(prometheus: PrometheusClient, incident: Incident) -> dict[str, bool]:
-    """The alerts' own expressions and the usual series of the host, by each way to pick them."""
-    found: dict[str, bool] = {"ALERTS": False}
+async def _find_queries(prometheus: PrometheusClient, incident: Incident, found: dict[str, bool]) -> None:
+    """The alerts' own expressions and the usual series of the host, by each way to pick them that finds some."""
     for alert in incident.alerts:
-        try:
-            expression = await prometheus.expression(alert)
-        except (TemporaryError, PermanentError):
-            continue
-        if expression:
-            found[expression[:500]] = True
-    if incident.resource is not None:
-        for selection in selections(incident.resource, incident)[:3]:
-            found[f"up{{{selection}}}"] = True
-            found |= dict.fromkeys(history_queries(selection).values(), True)
-            found[f"node_load1{{{selection}}}"] = True
-            found[f"node_memory_MemAvailable_bytes{{{selection}}}"] = True
-    return found
+        with contextlib.suppress(TemporaryError, PermanentError):
+            if expression := await prometheus.expression(alert):
+                found[expression[:500]] = True
+    for selection in await _selections(prometheus, incident):
+        found |= {f"ALERTS{{{selection}}}": False, f"up{{{selection}}}": True}
+        found |= dict.fromkeys(history_queries(selection).values(), True)
+        found |= {f"node_load1{{{selection}}}": True, f"node_memory_MemAvailable_bytes{{{selection}}}": True}
+
+
+async def _selections(prometheus: PrometheusClient, incident: Incident) -> list[str]:
+    """As somebody would pick the host's series who sees the resource and the alerts."""
+    instances = {alert.labels["instance"] for alert in incident.alerts if alert.labels.get("instance")}
+    tried = [matchers({"resource_id": incident.resource_id})]
+    tried += [matchers({"instance": instance}) for instance in sorted(instances)]
+    answered = []
+    for selection in tried:
+        with contextlib.suppress(TemporaryError, PermanentError):
+            if await prometheus.instant(f"up{{{selection}}}"):
+                answered.append(selection)
+    return answered or tried[:1]
 
 
 async def _answers(

@@ -24,8 +24,8 @@ _LEAST_CHARS = 2
 _WORD = r"[A-Za-z0-9_]"
 KEPT_KEYS = frozenset(
     {
-        "kind", "transport", "alertname", "severity", "issue_type", "resource_kind", "engine", "role", "status",
-        "tool", "protocol", "interface", "region", "key_file", "known_hosts", "password_file", "instance_types",
+        "kind", "transport", "severity", "issue_type", "resource_kind", "engine", "role", "status",
+        "tool", "protocol", "interface", "region", "instance_types",
         "suspected_cause", "cause", "author", "actions", "outcome", "accepted_causes", "first_actions",
         "forbidden_actions", "mechanism", "traits", "ending", "difficulty", "by", "view", "probe", "until",
     }
@@ -53,6 +53,11 @@ class Names:
         count = self._counts.get(sort, 0)
         self._counts[sort] = count + 1
         self._given[key] = f"{sort}{join}{letters(count)}"
+        self._pattern = None
+
+    def call(self, name: str, other: str) -> None:
+        """Give it this very name."""
+        self._given[name.lower()] = other
         self._pattern = None
 
     def host(self, name: str | None) -> None:
@@ -137,6 +142,9 @@ _SYSLOG = re.compile(
     r"(?:\[\d+\])?: ",
     re.MULTILINE,
 )
+_HOST_LABEL = re.compile(
+    r"""\b(?:instance|resource_id|host|hostname|nodename)['"]?(?:=~?|: )\\?['"]([A-Za-z0-9][\w.:-]{1,100})"""
+)
 _HOME = re.compile(r"/home/([A-Za-z_][\w.-]{0,31})")
 _USER = re.compile(
     r"(?:\buser[= ]\"?|\bUser=|for invalid user |\bAccepted \w{1,20} for |\bFailed \w{1,20} for |\bsudo: +)"
@@ -146,6 +154,7 @@ _LABEL_SORTS: Mapping[str, Callable[[Names, str], None]] = {
     "unit": Names.service,
     "service": Names.service,
     "process": Names.program,
+    "name": Names.program,
     "peer": lambda names, value: names.host(value.rpartition("/")[2]),
     "mount": Names.folders,
     "place": Names.folders,
@@ -181,6 +190,8 @@ def names_in_text(names: Names, text: str) -> None:
     """Hosts in the heads of log lines, and accounts."""
     for found in _SYSLOG.finditer(text):
         names.host(found.group(1))
+    for found in _HOST_LABEL.finditer(text):
+        names.host(re.sub(r":\d{1,5}$", "", found.group(1)))
     for pattern in (_HOME, _USER):
         for found in pattern.finditer(text):
             names.user(found.group(1))

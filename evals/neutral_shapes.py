@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evals.neutral_words import known_domain
+from tools.redaction import MASK
 
 _TLDS = (
     "com|net|org|io|info|biz|internal|intranet|lan|corp|cloud|eu|de|ch|uk|fr|nl|pl|cz|dk|us|ca|au|nz|jp|cn|br|ru|consul"
@@ -63,7 +64,7 @@ class Shapes:
 
     def _url(self, text: str) -> str:
         at, sign, host = text.rpartition("@")
-        return ("user:[REDACTED]" if at else "") + sign + self.named(host)
+        return (f"user:{MASK}" if at else "") + sign + self.named(host)
 
     def named(self, host: str) -> str:
         """The neutral form of a host, be it an address, a name or a name in a domain."""

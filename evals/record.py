@@ -46,14 +46,16 @@ def record_case(
     source: Literal["lab", "incident"] = "incident",
     difficulty: Difficulty = "medium",
     attempt: int = 1,
+    waiting: bool = False,
 ) -> Case:
     """Write the case into `folder`, whose name is its id, and return it as it was written. `more` are answers beside
-    those of the heal itself (`evals.battery.ask`). Raises NotRecordable, and what the client raises."""
+    those of the heal itself (`evals.battery.ask`); with them, or `waiting`, an incident that waits will do. Raises
+    NotRecordable, and what the client raises."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{2,63}", folder.name):
         raise NotRecordable(f"{folder.name}: a case's folder is named by its id: 3 to 64 of a-z, 0-9 and `-`")
     told = tell(client, reference)
     record = told.record
-    of = _attempt_of(told, attempt, bool(more))
+    of = _attempt_of(told, attempt, waiting or bool(more))
     resource = Resource.model_validate(record["resource"]) if record["resource"] else None
     mechanism = f"unsorted_{folder.name.replace('-', '_')}"
     kind = known_kinds().get(record["resource_kind"])

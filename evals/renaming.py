@@ -7,11 +7,14 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from evals.case import Case, Context, Expected, Recorded
+from evals.leaks import gives_away, known_causes, without_names
 from evals.neutral import Names, names_in_facts, names_in_labels, names_in_text
 from graph.alerts import Alert, AlertGroup
 from graph.facts import fact_key, parse_key
 from graph.records import Attempt, Resource
+from graph.rules.classify import issue_type_of
 
+_OF_THE_PAST = ("changes", "past_incidents")
 KEY_FILE, KNOWN_HOSTS, PASSWORD_FILE = "/etc/selfheal/key", "/etc/selfheal/known_hosts", "/etc/selfheal/password"
 
 
@@ -23,7 +26,7 @@ def neutral(case: Case) -> Case:
     resource = _resource(names, context.resource) if context.resource else None
     return replace(
         case,
-        alerts=AlertGroup(alerts=tuple(_alert(names, alert) for alert in case.alerts.alerts)),
+        alerts=AlertGroup(alerts=tuple(_alert(names, alert, case.expected) for alert in case.alerts.alerts)),
         context=Context(
             resource=resource,
             inventory=tuple(_resource(names, each) for each in context.inventory),
@@ -31,7 +34,7 @@ def neutral(case: Case) -> Case:
             attempt=context.attempt,
             attempts=tuple(Attempt.model_validate(names.tree(_json(each))) for each in context.attempts),
         ),
-        calls=tuple(Recorded.model_validate(names.tree(_json(call))) for call in case.calls),
+        calls=tuple(_call(names, call) for call in case.calls),
         expected=_expected(names, case.expected),
     )
 
@@ -51,6 +54,9 @@ def _meet(names: Names, case: Case) -> None:
     for alert in case.alerts.alerts:
         names.host(alert.labels.get("resource_id"))
         names_in_labels(names, alert.labels)
+        # its name is its claim and stays, unless it says what only a diagnosis may say
+        if gives_away(alert.name, case.expected):
+            names.call(alert.name, issue_type_of(alert).title().replace("_", "") + "Alert")
     for call in case.calls:
         names_in_facts(names, sorted(call.facts))
     for call in case.calls:
@@ -69,7 +75,10 @@ def _meet_resource(names: Names, resource: Resource) -> None:
         names.service(service)
     for unit in resource.cleanup.restart_units:
         names.service(unit)
-    names.user(resource.ssh.user if resource.ssh else None)
+    if resource.ssh is not None:
+        names.user(resource.ssh.user)
+        names.call(resource.ssh.key_file, KEY_FILE)
+        names.call(resource.ssh.known_hosts, KNOWN_HOSTS)
     names.give("instance", resource.provider.instance_id)
     for volume in resource.volumes:
         names.give("volume", volume.volume_id)
@@ -94,6 +103,9 @@ def _meet_resource(names: Names, resource: Resource) -> None:
         for peer in database.peers:
             names.give("db", peer)
         names.folders(database.data_dir)
+        for secret in (database.password_file, database.replication.password_file):
+            if secret:
+                names.call(secret, PASSWORD_FILE)
 
 
 def _meet_arn(names: Names, arn: str | None) -> None:
@@ -112,21 +124,27 @@ def _host_in(reached: str | None) -> str:
 
 
 def _resource(names: Names, resource: Resource) -> Resource:
-    value = names.tree(_json(resource))
-    if value["ssh"]:
-        value["ssh"] |= {"key_file": KEY_FILE, "known_hosts": KNOWN_HOSTS}
-    if database := value["database"]:
-        for holder in (database, database["replication"]):
-            if holder["password_file"]:
-                holder["password_file"] = PASSWORD_FILE
-    return Resource.model_validate(value)
+    return Resource.model_validate(names.tree(_json(resource)))
 
 
-def _alert(names: Names, alert: Alert) -> Alert:
+def _call(names: Names, call: Recorded) -> Recorded:
+    """What tells of earlier incidents names no cause: it may be the same again."""
+    made = Recorded.model_validate(names.tree(_json(call)))
+    if call.tool not in _OF_THE_PAST and call.params.get("probe") not in _OF_THE_PAST:
+        return made
+    causes = known_causes()
+    told = {"text": without_names(made.text, causes), "raw": without_names(made.raw, causes)}
+    return made.model_copy(update=told)
+
+
+def _alert(names: Names, alert: Alert, expected: Expected) -> Alert:
     """Its fingerprint is made anew, as it is one of the labels."""
+    labels = names.tree(alert.labels)
+    if gives_away(alert.name, expected):
+        labels["issue_type"] = issue_type_of(alert)
     return Alert(
         status=alert.status,
-        labels=names.tree(alert.labels),
+        labels=labels,
         annotations=names.tree(alert.annotations),
         startsAt=alert.starts_at,
         endsAt=alert.ends_at,

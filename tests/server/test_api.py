@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from graph.kind import ActionSpec, ResourceKind
-from graph.ports import InvalidStep, TemporaryError
-from graph.records import PlanStep
+from graph.ports import Entry, InvalidStep, TemporaryError
+from graph.records import PlanStep, utc_now
 from server.services import Runtime, Services
 from tests.server.web import (
     PLAN,
@@ -254,6 +254,21 @@ async def test_events_answer_unchanged_after_the_wait(server: Server) -> None:
     first = (await server.http.get("/api/incidents/1/events")).json()
     again = (await server.http.get(f"/api/incidents/1/events?wait=0.1&seen={first['token']}")).json()
     assert again == first
+
+
+async def test_what_each_step_wrote_can_be_read_also_where_a_later_step_wrote_anew(server: Server) -> None:
+    incident_id = await opened(server.http)
+    for number, told in enumerate(("nothing yet", "web failed")):
+        records = {"evidence": [{"id": "E1", "source": "units", "text": told}]}
+        entry = Entry(incident_id, f"task-{number}", utc_now(), "gather_context", "self-heal", "asked", records)
+        await server.services.store.tell(entry)
+    answer = await server.http.get("/api/incidents/1/records")
+    assert answer.status_code == 200 and answer.json()["id"] == incident_id
+    gathered = [entry for entry in answer.json()["entries"] if entry["node"] == "gather_context"]
+    assert [entry["records"]["evidence"][0]["text"] for entry in gathered] == ["nothing yet", "web failed"]
+    assert (await server.http.get("/api/incidents/99/records")).status_code == 404
+    described = (await server.http.get("/openapi.json")).json()["paths"]["/api/incidents/{reference}/records"]["get"]
+    assert "all looks" in described["summary"] and "compacted" in described["description"]
 
 
 async def test_whole_answers_of_evidence_can_be_read(server: Server) -> None:
