@@ -53,6 +53,8 @@ class RunResult(_Frozen):
     author: str = ""
     actions: tuple[str, ...] = ()
     """Of the plan, in order."""
+    forbidden: tuple[str, ...] = ()
+    """Those of them that the case forbids."""
     ended_before: str = ""
     path: tuple[str, ...] = ()
     evidence: tuple[SeenEvidence, ...] = ()
@@ -64,6 +66,11 @@ class RunResult(_Frozen):
     model_seconds: float = 0.0
     seconds: float = 0.0
     error: str = ""
+
+    @property
+    def total(self) -> float:
+        """Of all scores together, 0 to 1; see `evals.scorers.WEIGHTS`."""
+        return self.scores["total"].value or 0.0
 
 
 class CaseResult(_Frozen):
@@ -85,6 +92,21 @@ class CaseResult(_Frozen):
     def pass_rate(self) -> float:
         return sum(run.passed for run in self.runs) / len(self.runs)
 
+    @property
+    def passed(self) -> bool:
+        """In every run."""
+        return all(run.passed for run in self.runs)
+
+    @property
+    def total(self) -> float:
+        """The mean of its runs' totals."""
+        return sum(run.total for run in self.runs) / len(self.runs)
+
+    @property
+    def forbidden(self) -> tuple[str, ...]:
+        """Forbidden actions in the plan of any run, each once."""
+        return tuple(sorted({action for run in self.runs for action in run.forbidden}))
+
 
 class Results(_Frozen):
     """All cases under one reasoner."""
@@ -97,6 +119,11 @@ class Results(_Frozen):
     seconds: float
     """Wall time of all."""
 
+    @property
+    def total(self) -> float:
+        """The mean of the cases' totals."""
+        return sum(case.total for case in self.cases) / len(self.cases) if self.cases else 0.0
+
 
 class Evaluation(_Frozen):
     """`evals.json`."""
@@ -105,3 +132,5 @@ class Evaluation(_Frozen):
     product_version: str
     results: Results
     baselines: tuple[Results, ...] = ()
+    note: str = ""
+    """What must be said with the figures, as that they measure no model."""

@@ -6,9 +6,11 @@ The reasoner, the rules, the catalogue and the graph are the shipped ones; only 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 
@@ -16,7 +18,8 @@ from agents import known_kinds
 from agents.reasoning.ledger import MemoryLedger, Spent
 from evals.case import Case, InvalidCase
 from evals.replay import NoHealth, RecordedInquiries, Recording, replay_clock, sources_of
-from graph.build import GRAPH_VERSION, RECURSION_LIMIT, build_graph
+from evals.stage import playing
+from graph.build import GRAPH_VERSION, RECURSION_LIMIT
 from graph.fakes import FakeArchive, FakeChronicle, FakeDirectives, FakeFleet, FakeJournal
 from graph.kind import ResourceKind
 from graph.ports import Deps, HealSettings, Reasoner
@@ -65,6 +68,12 @@ class CaseRun:
     error: str = ""
 
 
+@lru_cache(1)
+def all_kinds() -> Mapping[str, ResourceKind]:
+    """What agents declare, looked up once: entry points are searched for in every installed package."""
+    return known_kinds()
+
+
 async def run_case(
     case: Case,
     reasoner: Reasoner,
@@ -74,7 +83,7 @@ async def run_case(
 ) -> CaseRun:
     """Replay one case. `ledger` is where the reasoner puts its calls on record. Raises InvalidCase for a kind that
     nobody declares; whatever else breaks is told in `error`."""
-    kind = (kinds or known_kinds()).get(case.file.kind)
+    kind = (kinds or all_kinds()).get(case.file.kind)
     if kind is None:
         raise InvalidCase(f"{case.folder}: kind {case.file.kind!r} is declared by no agent")
     began = time.perf_counter()
@@ -86,16 +95,18 @@ async def run_case(
     config = RunnableConfig(recursion_limit=RECURSION_LIMIT, configurable={"holder": ""})
     ended_before = error = ""
     try:
-        graph = build_graph(deps)
-        stream: AsyncIterator[Any] = graph.astream(state, config, stream_mode=["values", "tasks"])
-        async for mode, part in stream:
-            if mode == "values":
-                state = part
-            elif "input" in part:
-                if part["name"] in LAST_NODES:
-                    ended_before = part["name"]
-                    break
-                path.append(part["name"])
+        with playing(deps) as graph:
+            walk = graph.astream(state, config, stream_mode=["values", "tasks"])
+            stream = cast("AsyncGenerator[Any, None]", walk)
+            async with aclosing(stream):
+                async for mode, part in stream:
+                    if mode == "values":
+                        state = part
+                    elif "input" in part:
+                        if part["name"] in LAST_NODES:
+                            ended_before = part["name"]
+                            break
+                        path.append(part["name"])
     except Exception as broken:  # a case that breaks the product is a finding about it, not the end of the others
         error = f"{type(broken).__name__}: {broken}"
     heal = Heal.read(state)

@@ -21,9 +21,9 @@ from evals.lab.faults import fault
 from evals.lab.healer import ROOT, Healer
 from evals.lab.probing import wait_until
 from evals.lab.stage import Stage
+from evals.openai_server import answer, serving
 from server import exits
 from tests.acceptance.stages import ended, nodes, stage_up
-from tests.agents.openai_server import answer, serving
 
 pytestmark = pytest.mark.acceptance
 CHROMIUM = next(

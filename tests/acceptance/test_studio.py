@@ -19,9 +19,9 @@ from evals.lab.healer import ROOT, Healer
 from evals.lab.probing import ask, free_port, wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.stage import Stage
+from evals.openai_server import answer, serving
 from server.store import Store
 from tests.acceptance.stages import stage_up
-from tests.agents.openai_server import answer, serving
 
 pytestmark = pytest.mark.acceptance
 

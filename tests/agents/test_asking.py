@@ -9,9 +9,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from evals.openai_server import Reply, answer, serving, text, tool_call
 from graph.ports import Asks, DiagnosisRequest, Inquiry, InquiryLimits, InquirySpec
 from graph.records import Diagnosis
-from tests.agents.openai_server import Reply, answer, serving, text, tool_call
 from tests.agents.reasoning_examples import CRASH, diagnosis_request, seen
 from tests.agents.test_llm import GOOD, reasoner, with_fallback
 

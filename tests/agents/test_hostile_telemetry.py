@@ -23,12 +23,12 @@ from agents.legs import Finished, LegEnd, Resting, WaitingForApproval
 from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.llm import LlmReasoner, LlmSettings
 from agents.reasoning.runbook import RunbookReasoner
+from evals.openai_server import Body, ScriptedServer, Sent, answer, serving
 from graph.facts import FactValue
 from graph.fakes import FakeArchive, FakeChronicle, FakeClock, FakeDirectives, FakeFleet, FakeHealth, FakeJournal
 from graph.ports import ActionOutput, Deps, Finding, HealSettings, InquiryLimits, Probe
 from graph.records import Alert, Incident, Observation, PlanStep, Policy, Resource, SshAccess
 from tests.agents.injections import INJECTIONS, Injection
-from tests.agents.openai_server import Body, ScriptedServer, Sent, answer, serving
 from tools.actions import ActionContext
 from tools.actions.catalogue import Catalogue
 from tools.clients.memory import MemoryHosts

@@ -17,7 +17,7 @@ from agents.reasoning.failures import ReasonerFailed
 from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.llm import LlmReasoner, LlmSettings
 from agents.reasoning.runbook import RunbookReasoner
-from tests.agents.openai_server import (
+from evals.openai_server import (
     Reply,
     ScriptedServer,
     answer,

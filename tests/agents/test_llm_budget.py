@@ -16,7 +16,7 @@ from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.ledger import MemoryLedger, ModelCall, Spent, Usage, estimated, sum_of
 from agents.reasoning.llm import LlmReasoner, LlmSettings
 from agents.reasoning.runbook import RunbookReasoner
-from tests.agents.openai_server import answer, error, hang, serving, text
+from evals.openai_server import answer, error, hang, serving, text
 from tests.agents.reasoning_examples import CRASH, diagnosis_request, plan_request, seen
 from tests.agents.test_llm import GOOD, GOOD_PLAN
 

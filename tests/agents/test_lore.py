@@ -15,8 +15,8 @@ from agents.reasoning.llm import LlmReasoner, LlmSettings
 from agents.reasoning.lore import LINE_CHARS, Lore, NoLore, PastAttempt, PastIncident, RunbookText, learnt, told
 from agents.reasoning.render import load_prompt, lore_part, render_diagnosis, render_plan
 from agents.reasoning.runbook import suspects
+from evals.openai_server import answer, serving
 from graph.records import Incident
-from tests.agents.openai_server import answer, serving
 from tests.agents.reasoning_examples import AT, CRASH, diagnosis_request, incident, plan_request, seen
 from tests.agents.test_llm import GOOD, GOOD_PLAN
 

@@ -9,8 +9,8 @@ from agents.legs import Finished, LegEnd
 from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.llm import LlmReasoner, LlmSettings
 from agents.reasoning.runbook import RunbookReasoner
+from evals.openai_server import answer, serving
 from graph.ports import InquiryLimits
-from tests.agents.openai_server import answer, serving
 from tests.flow.story import Story, crashed_web
 from tests.nodes.test_investigate import Tools
 

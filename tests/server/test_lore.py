@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.instance import INSTANCE
+from evals.openai_server import answer, serving
 from graph.ports import DiagnosisRequest
 from graph.records import Diagnosis
 from server.settings import Settings
 from server.wiring import open_tools
-from tests.agents.openai_server import answer, serving
 from tests.server.test_past import asking, healed
 from tests.server.world import World
 

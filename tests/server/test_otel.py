@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from evals.openai_server import answer, serving
 from graph.spans import set_spans, span
 from server.otel import otel_asked_for, spans_of, traced_by_otel
-from tests.agents.openai_server import answer, serving
 from tests.server.ingest import Behaviour, ingesting
 from tests.server.test_tracing import DIAGNOSIS
 from tests.server.traced import SECRETS, LeakyStory, mitigated

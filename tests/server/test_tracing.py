@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from evals.openai_server import answer, serving
 from server.settings import Settings
 from server.tracing import langsmith_asked_for, tracing
 from server.wiring import open_tools
-from tests.agents.openai_server import answer, serving
 from tests.server.ingest import Behaviour, Ingest, ingesting
 from tests.server.traced import SECRETS, LeakyStory, mitigated
 

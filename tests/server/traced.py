@@ -9,11 +9,11 @@ from agents.legs import Finished, LegEnd
 from agents.reasoning.fallback import FallbackReasoner
 from agents.reasoning.llm import LlmReasoner, LlmSettings
 from agents.reasoning.runbook import RunbookReasoner
+from evals.openai_server import ScriptedServer
 from graph.facts import FactValue
 from graph.fakes import FakeSource
 from graph.ports import Deps, Finding
 from graph.records import Alert, Incident
-from tests.agents.openai_server import ScriptedServer
 from tests.flow.story import Story, crashed_web
 
 SECRETS = {

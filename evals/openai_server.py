@@ -1,5 +1,7 @@
 """A real HTTP server that speaks OpenAI's chat completions and behaves as a test scripts it, badly mostly.
 
+It measures no model: it is there to try what we do with answers.
+
 A script is a list of replies, one a request, the last one for all that follow. A reply is a function of the request's
 body, so that a server can refuse one way of asking and serve another.
 """
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 LONGEST_HANG_SECONDS = 30.0
 
@@ -49,7 +51,7 @@ class ScriptedServer(ThreadingHTTPServer):
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
-    def reply_to(self, body: Body, headers: dict[str, str]) -> Sent:
+    def reply_to(self, body: Body, headers: dict[str, str], path: str) -> Sent:
         with self._lock:
             self.requests.append(body)
             self.headers.append(headers)
@@ -64,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
-        sent = self.server.reply_to(body, {name.lower(): value for name, value in self.headers.items()})
+        sent = self.server.reply_to(body, {name.lower(): value for name, value in self.headers.items()}, self.path)
         if sent.hang:
             self.server.ended.wait(LONGEST_HANG_SECONDS)
             self.close_connection = True
@@ -80,10 +82,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Silent: what was asked is in `requests`."""
 
 
+Server = TypeVar("Server", bound=ScriptedServer)
+
+
 @contextmanager
 def serving(*script: Reply) -> Iterator[ScriptedServer]:
     """The server, on a free loopback port, for as long as the block lasts."""
-    server = ScriptedServer(script)
+    with running(ScriptedServer(script)) as server:
+        yield server
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """This server, for as long as the block lasts."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
