@@ -16,6 +16,7 @@ from evals.case import Case, load_cases
 from evals.lab.faults import NAMES, fault
 from evals.lab.recording import case_id
 from evals.lab.surroundings import ALL
+from evals.leaks import leaks_of
 from evals.target import run_case
 from graph.facts import parse_key
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE
@@ -58,6 +59,11 @@ def test_a_case_speaks_of_declared_causes_and_actions(case: Case) -> None:
     kind = known_kinds()[case.file.kind]
     assert set(case.expected.accepted_causes) <= {cause.name for cause in kind.causes} | {NO_FAULT, UNKNOWN_CAUSE}
     assert {*case.expected.first_actions, *case.expected.forbidden_actions} - {"*"} <= set(kind.actions)
+
+
+@_each()
+def test_no_file_of_a_case_but_the_expectation_gives_its_answer(case: Case) -> None:
+    assert leaks_of(case.folder) == ()
 
 
 @_each()

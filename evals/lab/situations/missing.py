@@ -60,7 +60,11 @@ def _no_sudo(stage: LabStage, host: StageHost) -> None:
 
 def _with_sudo(stage: LabStage, host: StageHost) -> None:
     stage.machine(host).disk.write("etc/sudoers.d/selfheal", SUDOERS)
-    tell(stage, host, f"chmod 440 /etc/sudoers.d/selfheal; usermod -aG adm,systemd-journal {USER}; pkill -KILL -u {USER} sshd; true")
+    tell(
+        stage,
+        host,
+        f"chmod 440 /etc/sudoers.d/selfheal; usermod -aG adm,systemd-journal {USER}; pkill -KILL -u {USER} sshd; true",
+    )
 
 
 def _slow_ssh(stage: LabStage, host: StageHost) -> None:
