@@ -30,7 +30,7 @@ HEAL_WAIT = 260.0
 QUIET_WAIT = 60.0
 WELL_WAIT = 15.0
 SECOND_ALERT_WAIT = 8.0
-RECORDED_VERIFY = 20.0
+RECORDED_VERIFY = 14.0
 """Seconds: what is recorded is the trouble, not how long its end is waited for."""
 ENDED = ("closed", "escalated", "declined")
 ACTIONS_PER_HOUR = 1000
