@@ -82,7 +82,7 @@ class Names:
 
     def folders(self, path: str | None) -> None:
         """The parts of a path that not every machine has."""
-        for part in (path or "").split("/"):
+        for part in path.split("/") if path and path.startswith("/") else ():
             if part and not known_service(part) and not known_user(part) and not part.startswith((".", "systemd")):
                 self.give("dir", part)
 
@@ -157,7 +157,6 @@ _LABEL_SORTS: Mapping[str, Callable[[Names, str], None]] = {
     "name": Names.program,
     "peer": lambda names, value: names.host(value.rpartition("/")[2]),
     "mount": Names.folders,
-    "place": Names.folders,
 }
 _HOST_LABELS = frozenset({"instance", "host", "hostname", "node", "nodename", "server", "target", "machine"})
 

@@ -18,7 +18,8 @@ _SERVICES = (
     "alertmanager*", "blackbox*", "mysqld*", "postfix*", "dovecot*", "exim*", "named*", "bind9*", "dnsmasq*",
     "unbound*", "vsftpd*", "proftpd*", "smbd*", "nfs*", "pgbouncer*", "proxysql*", "galera*", "jenkins*", "gitlab*",
     "minio*", "vault*", "nomad*", "fail2ban*", "logrotate*", "certbot*", "unattended-upgrades*", "man-db*", "fstrim*",
-    "e2scrub*", "apt-*", "dpkg-*", "motd-*", "phpsessionclean*", "init", "*.slice", "*.target", "*.mount", "*.swap",
+    "e2scrub*", "apt-*", "dpkg-*", "motd-*", "phpsessionclean*", "init", "run-*", "session-*", "user@*",
+    "*.slice", "*.target", "*.mount", "*.swap",
 )  # fmt: skip
 _PROGRAMS = _words(
     "java python python3 perl ruby node php sh bash dash zsh sleep dd stress stress-ng yes cat tail tar gzip rsync "
@@ -39,7 +40,8 @@ RESERVED = _words(
     "replication service instance state status error errors log logs success signal exit-code oom-kill core-dump on "
     "off started stopping starting default localhost localdomain kernel systemd-journald node blackbox "
     "internal external var etc usr opt srv home tmp mnt data lib run dev proc sys boot bin sbin share backup "
-    "backups www html spool cache mail crash coredump"
+    "backups www html spool cache mail crash coredump "
+    "auth config file resolved no_route host_key reset receiver applier both"
 )
 """Words with a meaning of their own: whoever is called like this keeps the name."""
 _DOMAINS = (

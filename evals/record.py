@@ -122,7 +122,7 @@ def _attempt_of(told: Told, attempt: int, asked_more: bool) -> Try:
 
 def _check_left(record: Mapping[str, Any], compacted: Mapping[str, Any]) -> None:
     """Raises NotRecordable where retention has taken what a replay needs."""
-    number, remedy = record["number"], "record incidents before `retention.compact_after_days` are over"
+    number, remedy = record["number"], "record incidents before `retention.compact_days` are over"
     if compacted["evidence"] != "kept":
         raise NotRecordable(f"#{number} was compacted and its evidence has expired: {remedy}")
     lost = [name for name in ("alerts", "evidence") if (compacted.get("left_out") or {}).get(name)]

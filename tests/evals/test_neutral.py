@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.case import Recorded
-from evals.neutral import Names, letters, names_in_text
+from evals.neutral import Names, letters, names_in_facts, names_in_text
 from evals.neutral_words import RESERVED
 from evals.renaming import neutral, related
 from graph.alerts import Alert, AlertGroup
@@ -144,6 +144,21 @@ def test_hosts_and_people_are_met_in_the_heads_of_log_lines() -> None:
     made = names.text(log)
     assert "web-07" not in made and "mmuster" not in made
     assert made.count("host-a") == 2 and made.count("user_a") == 3 and "USER=root" in made and "sshd[12]" in made
+
+
+def test_what_a_fact_says_of_a_rule_or_a_transient_unit_is_no_identity() -> None:
+    names = Names()
+    names_in_facts(
+        names,
+        [
+            fact_key("net.blocked", place="nft inet filter input", handle="7"),
+            fact_key("unit.cpu_percent", unit="run-r0a1b2.scope"),
+            fact_key("disk.used_percent", mount="/srv/acmedata"),
+        ],
+    )
+    said = "drop in nft inet filter input, run-r0a1b2.scope, "
+    assert names.text(said + "/srv/acmedata/x") == said + "/srv/dir-a/x"
+    assert names.tree({"facts": {"host.unreachable_how": "auth"}}) == {"facts": {"host.unreachable_how": "auth"}}
 
 
 def test_well_known_services_keep_their_names_and_own_ones_do_not() -> None:
