@@ -25,8 +25,10 @@ from evals.lab.verdict import Verdict
 from evals.record import NotRecordable, record_case
 from server.client import ServerRefused
 from server.settings import load
+from tools.redaction import condense
 
 LOOKS_EVERY = 0.3
+MOST_RAW_CHARS = 2_000
 MOST_MINUTES = {"logs": 60, "prometheus_range": 30}
 _ENDED = ("closed", "escalated", "declined")
 
@@ -62,8 +64,13 @@ def worth_keeping(answers: Sequence[Recorded]) -> tuple[Recorded, ...]:
 
 
 def slimmed(case: Case) -> Case:
-    """Only of the attempt that it is about: the world after a repair is another one, and is not replayed."""
-    mine = tuple(call for call in case.calls if call.attempt == case.context.attempt)
+    """Only of the attempt that it is about: the world after a repair is another one, and is not replayed. Of whole
+    answers, which only people read, the beginning and the end."""
+    mine = tuple(
+        call.model_copy(update={"raw": condense(call.raw, MOST_RAW_CHARS)})
+        for call in case.calls
+        if call.attempt == case.context.attempt
+    )
     made = replace(case, calls=mine)
     write_case(made)
     return made
