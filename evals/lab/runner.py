@@ -30,8 +30,8 @@ HEAL_WAIT = 260.0
 QUIET_WAIT = 60.0
 WELL_WAIT = 15.0
 SECOND_ALERT_WAIT = 8.0
-RECORDED_VERIFY = 14.0
-"""Seconds: what is recorded is the trouble, not how long its end is waited for."""
+RECORDED = {"verify_timeout_seconds": 14, "soak_seconds": 1}
+"""What is recorded is the trouble, not how long its end is waited for."""
 ENDED = ("closed", "escalated", "declined")
 ACTIONS_PER_HOUR = 1000
 """All faults strike the same few hosts within the hour, which is no reason to hold."""
@@ -67,13 +67,14 @@ def lab_up(
     stage.up()
     try:
         policies = all_allowed() if record_to is None else asked_policies(all_allowed())
-        verify = float(QUICK["verify_timeout_seconds"]) if record_to is None else RECORDED_VERIFY
+        quick = QUICK if record_to is None else RECORDED
         healer.configure(
             stage,
             policies,
             max_actions_per_hour=ACTIONS_PER_HOUR,
             look_again_seconds=3,
-            verify_timeout_seconds=verify,
+            verify_timeout_seconds=float(quick["verify_timeout_seconds"]),
+            soak_seconds=float(quick["soak_seconds"]),
         )
         stage.enter()
         healer.start()
