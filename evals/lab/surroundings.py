@@ -23,13 +23,14 @@ _LIMIT = re.compile(r"(?<=[<>] )[0-9.]+\s*$")
 @dataclass(frozen=True)
 class Surroundings:
     """`limits` are other limits of shipped alerts, by alert. `labels` and `annotations` every alert has besides, and
-    `site` what Prometheus says of itself on each. `thresholds` are declared of each host."""
+    `site` what Prometheus says of itself on each; for `keeps_firing` an alert goes on once its condition is over. `thresholds` are declared of each host."""
 
     name: str
     service: str = "shopd"
     describes: str = "Demo shop API"
     port: int = 8080
     alert_for: str = "1s"
+    keeps_firing: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Surroundings:
             **rule,
             "expr": _LIMIT.sub(limit, rule["expr"]) if limit else rule["expr"],
             "for": self.alert_for,
+            **({"keep_firing_for": self.keeps_firing} if self.keeps_firing else {}),
             "labels": {**rule.get("labels", {}), **self.labels},
             "annotations": {**rule.get("annotations", {}), **self.annotations},
         }

@@ -63,14 +63,16 @@ def _alertmanager(stage: LabStage, method: str, path: str, body: object = None) 
     return json.loads(text) if text.strip() else {}
 
 
-def beside(name: str, base: str, aside: Aside, expectation: Expectation, says: str = "") -> Fault:
-    """The fault `base` with something beside it."""
+def beside(
+    name: str, base: str, aside: Aside, expectation: Expectation, says: str = "", *, later: bool = False
+) -> Fault:
+    """The fault `base` with something beside it; `later`: that comes only when the fault is there."""
     one = fault(base)
 
     def inject(stage: LabStage, host: StageHost) -> None:
         with hushed(stage):
-            aside.put(stage, host)
-            one.inject(stage, host)
+            for step in (one.inject, aside.put) if later else (aside.put, one.inject):
+                step(stage, host)
 
     def restore(stage: LabStage, host: StageHost) -> None:
         try:

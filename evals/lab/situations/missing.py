@@ -165,6 +165,7 @@ def _escalates(made: Fault) -> Fault:
 
 
 MISSING: tuple[Fault, ...] = tuple(
-    _escalates(beside(name, base, aside, expectation.also("missing_source"), says))
+    # the lab itself needs the cloud to break something there
+    _escalates(beside(name, base, aside, expectation.also("missing_source"), says, later=aside is CLOUD_DENIED))
     for name, base, aside, expectation, says in _SITUATIONS
 )

@@ -140,7 +140,9 @@ def _other_is_empty(stage: LabStage, host: StageHost) -> None:
 
 
 def _burst(stage: LabStage, host: StageHost) -> None:
-    """Told of as it ends: Alertmanager holds it back until then."""
+    """Told of once it is over: Alertmanager holds it back until then, and the rule goes on for a while."""
+    stage.monitoring.around = replace(stage.monitoring.around, keeps_firing="15s")
+    stage.monitoring.reload()
     one_cpu(stage, host)
     leave_script(stage, host, f"end=$(($(date +%s) + {BURST_SECONDS})); while [ $(date +%s) -lt $end ]; do :; done\n")
     with hushed(stage):
@@ -212,7 +214,7 @@ NO_FAULTS = (
         no_fault("watched_wrongly", "hard"), "the probe from outside asks for a page that there is not",
     ),
     _made(
-        "burst", "high_cpu", "HighCpu", (_burst, rest), no_fault("passing_burst"),
+        "burst", "high_cpu", "HighCpu", (_burst, _no_load), no_fault("passing_burst"),
         "a job used the CPU for some seconds and has ended", lasts=False,
     ),
     _made(
