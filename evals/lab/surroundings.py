@@ -23,7 +23,8 @@ _LIMIT = re.compile(r"(?<=[<>] )[0-9.]+\s*$")
 @dataclass(frozen=True)
 class Surroundings:
     """`limits` are other limits of shipped alerts, by alert. `labels` and `annotations` every alert has besides, and
-    `site` what Prometheus says of itself on each; for `keeps_firing` an alert goes on once its condition is over. `thresholds` are declared of each host."""
+    `site` what Prometheus says of itself on each. For `keeps_firing` an alert goes on after its condition is over.
+    `thresholds` are declared of each host."""
 
     name: str
     service: str = "shopd"
