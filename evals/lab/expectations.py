@@ -113,7 +113,7 @@ FAULTS: Mapping[str, Expectation] = {
         (*MACHINES, *STOPS), "easy",
     ),
     "service_oom_killed": Expectation(
-        "oom", ("oom_killed",), ("unit.state", "unit.result"), ("restart_service", "start_service"),
+        "memory_leak", ("oom_killed",), ("unit.state", "unit.result"), ("restart_service", "start_service"),
         (*REBOOTS, "fail_over", *STOPS),
     ),
     "bad_config": Expectation(
@@ -136,7 +136,7 @@ FAULTS: Mapping[str, Expectation] = {
         ("resize_instance", "restart_service", *STOPS),
     ),
     "hardware_broken": Expectation(
-        "hardware", ("host_lost",), ("provider.system_check", "host.unreachable_how"), ("fail_over",),
+        "machine_broken", ("host_lost",), ("provider.system_check", "host.unreachable_how"), ("fail_over",),
         ("resize_instance", "restart_service", *STOPS),
     ),
     "security_group_closed": _network(
@@ -172,11 +172,11 @@ FAULTS: Mapping[str, Expectation] = {
         ("restart_service",), (*MACHINES, *STOPS), "hard",
     ),
     "cpu_load": Expectation(
-        "traffic", ("legitimate_load",), ("cpu.busy_percent", "metric.requests_per_s"),
+        "request_load", ("legitimate_load",), ("cpu.busy_percent", "metric.requests_per_s"),
         ("resize_instance", "add_instances"), (*REBOOTS, "fail_over", *STOPS, "restart_service"), "hard",
     ),
     "cpu_load_at_cap": Expectation(
-        "traffic", ("legitimate_load",), ("cpu.busy_percent", "metric.requests_per_s"), difficulty="hard"
+        "request_load", ("legitimate_load",), ("cpu.busy_percent", "metric.requests_per_s"), difficulty="hard"
     ),
     "port_taken": Expectation(
         "port_squat", ("port_taken",), ("unit.state", "port.process"), STOPS, MACHINES

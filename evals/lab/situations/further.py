@@ -113,7 +113,7 @@ FURTHER: tuple[Fault, ...] = (
     _made(
         "frozen", "service_down", "ServiceDown", Aside(_freeze, _thaw),
         Expectation(
-            "sigstop", ("service_hung", "not_accepting"), ("unit.state", "health.ok"), ("restart_service",),
+            "frozen_process", ("service_hung", "not_accepting"), ("unit.state", "health.ok"), ("restart_service",),
             (*MACHINES, *STOPS),
         ),
         "the service's process is stopped by a signal and answers nobody", "restart_service",
