@@ -14,7 +14,7 @@ from agents import known_kinds
 from agents.reasoning.runbook import RunbookReasoner
 from evals.case import Case, load_cases
 from evals.lab.faults import NAMES, fault
-from evals.lab.recording import case_id
+from evals.lab.recording import MOST_RAW_CHARS, case_id
 from evals.lab.surroundings import ALL
 from evals.leaks import leaks_of
 from evals.target import run_case
@@ -52,6 +52,12 @@ def test_every_mechanism_has_cases_of_its_own_name_and_none_is_unsorted() -> Non
 def test_a_case_is_small_and_its_folder_is_named_by_its_id(case: Case) -> None:
     assert case.folder.name == case.id
     assert sum(path.stat().st_size for path in case.folder.rglob("*") if path.is_file()) < MOST_BYTES
+
+
+@_each()
+def test_a_case_holds_nothing_that_is_not_replayed(case: Case) -> None:
+    assert {call.attempt for call in case.calls} == {case.context.attempt}
+    assert max(len(call.raw) for call in case.calls) <= MOST_RAW_CHARS
 
 
 @_each()
