@@ -28,8 +28,9 @@ from server.settings import load
 from tools.redaction import condense
 
 LOOKS_EVERY = 0.3
-MOST_RAW_CHARS = 2_000
-MOST_MINUTES = {"logs": 60, "prometheus_range": 30}
+MOST_RAW_CHARS = 600
+MOST_MINUTES = {"logs": 60, "prometheus_range": 60}
+"""As long as reasoners look back where they do not say."""
 _ENDED = ("closed", "escalated", "declined")
 
 

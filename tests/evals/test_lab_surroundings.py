@@ -85,7 +85,7 @@ def test_of_the_answers_beside_a_heal_those_are_kept_that_say_something_of_their
         ("logs", {"unit": "web", "minutes": 30}),
         ("logs", {"unit": "web", "minutes": 360}),
         ("prometheus_range", {"query": 'up{resource_id="host-a"}', "minutes": 30}),
-        ("prometheus_range", {"query": 'up{resource_id="host-a"}', "minutes": 60}),
+        ("prometheus_range", {"query": 'up{resource_id="host-a"}', "minutes": 360}),
         ("prometheus_instant", {"query": 'up{instance=~"10[.]0[.]0[.]1"}'}),
         ("host_probe", {"probe": "units"}),
     ]
