@@ -54,14 +54,16 @@ def case_id(fault: Fault, around: Surroundings) -> str:
 
 
 def worth_keeping(answers: Sequence[Recorded]) -> tuple[Recorded, ...]:
-    """A case is to stay small. The lab's hosts are minutes old and all found by their labels: what longer windows and
-    other ways to select the same series say, the shorter and the first said already."""
-    return tuple(
-        each
-        for each in answers
-        if int(each.params.get("minutes", 0)) <= MOST_MINUTES.get(each.tool, 0)
-        and not (each.tool.startswith("prometheus_") and "instance=~" in str(each.params.get("query")))
-    )
+    """A case is to stay small. The lab's hosts are minutes old and all found by their labels: longer windows say the
+    same again, and so do series that are selected by their exporter's address."""
+    return tuple(each for each in answers if _says_more(each))
+
+
+def _says_more(answer: Recorded) -> bool:
+    minutes, most = int(answer.params.get("minutes", 0)), MOST_MINUTES.get(answer.tool, 0)
+    if answer.tool.startswith("prometheus_") and "instance=" in str(answer.params.get("query")):
+        return answer.status == "observed" and minutes == most
+    return minutes <= most
 
 
 def slimmed(case: Case) -> Case:
@@ -69,7 +71,7 @@ def slimmed(case: Case) -> Case:
     answers, which only people read, the beginning and the end."""
     mine = tuple(
         call.model_copy(update={"raw": condense(call.raw, MOST_RAW_CHARS)})
-        for call in case.calls
+        for call in worth_keeping(case.calls)
         if call.attempt == case.context.attempt
     )
     made = replace(case, calls=mine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -81,14 +82,18 @@ def test_a_recorder_asks_before_anything_is_done() -> None:
 
 
 def test_of_the_answers_beside_a_heal_those_are_kept_that_say_something_of_their_own() -> None:
-    asked = [
-        ("logs", {"unit": "web", "minutes": 30}),
-        ("logs", {"unit": "web", "minutes": 360}),
-        ("prometheus_range", {"query": 'up{resource_id="host-a"}', "minutes": 30}),
-        ("prometheus_range", {"query": 'up{resource_id="host-a"}', "minutes": 360}),
-        ("prometheus_instant", {"query": 'up{instance=~"10[.]0[.]0[.]1"}'}),
-        ("host_probe", {"probe": "units"}),
+    by_address = 'up{instance="10.0.0.1:9100"}'
+    asked: list[tuple[str, dict[str, object], Literal["observed", "no_data"]]] = [
+        ("logs", {"unit": "web", "minutes": 30}, "observed"),
+        ("logs", {"unit": "web", "minutes": 360}, "observed"),
+        ("prometheus_range", {"query": 'up{resource_id="host-a"}', "minutes": 30}, "no_data"),
+        ("prometheus_range", {"query": by_address, "minutes": 30}, "observed"),
+        ("prometheus_range", {"query": by_address, "minutes": 60}, "observed"),
+        ("prometheus_instant", {"query": by_address}, "no_data"),
+        ("host_probe", {"probe": "units"}, "observed"),
     ]
-    answers = [Recorded(tool=tool, params=params, inquiry=True, at_seconds=1) for tool, params in asked]
+    answers = [
+        Recorded(tool=tool, params=params, inquiry=True, at_seconds=1, status=status) for tool, params, status in asked
+    ]
     kept = [(each.tool, each.params) for each in worth_keeping(answers)]
-    assert kept == [asked[0], asked[2], asked[5]]
+    assert kept == [asked[index][:2] for index in (0, 2, 4, 6)]
