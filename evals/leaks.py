@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents import known_kinds
-from agents.causes.freeing import WHAT
 from evals.case import CALLS_FILE, Expected, InvalidCase, load_case
 from evals.lab.faults import NAMES
 from graph.kind import NO_FAULT, UNKNOWN_CAUSE
@@ -24,7 +23,7 @@ WRITTEN = ("case.yaml", "alert.json")
 """What people wrote, or wrote the rule for."""
 PHRASES = frozenset({"no_space_left", "host_unreachable", "access_refused", "database_access_refused"})
 """In words, what kernels and servers say themselves."""
-MEASURED = frozenset({*SWEEPS, *WHAT})
+MEASURED = frozenset({*SWEEPS, "package_cache"})
 """What the disk source counts, each by its name, whatever fills the disk."""
 _IN_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 """Words of `service_oom_killed`, `ServiceOomKilled` and `OOMKilled` alike."""

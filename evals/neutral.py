@@ -20,7 +20,13 @@ from tools.redaction import redact
 _ADDRESS = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}|\[?[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}\]?")
 _OWN_FOLDERS = re.compile(r"(?<![\w}/])/(?:[r]oot|[w]ork)/")
 """Of whoever runs things on the machine that was recorded."""
+_OURS = re.compile(
+    r"(?:host|db|svc|proc|user|dir|group|zone|instance|volume|sg|asg|targets|cluster|slot|site|env|team|tenant|project|job)"
+    r"[-_][a-z]{1,2}"
+)
+"""Who is called like this already keeps the name, where nobody else got it: what is neutral stays as it is."""
 _LEAST_CHARS = 2
+_LEAST_PART_CHARS = 4
 _WORD = r"[A-Za-z0-9_]"
 KEPT_KEYS = frozenset(
     {
@@ -39,6 +45,7 @@ class Names:
 
     _given: dict[str, str] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
     _pattern: re.Pattern[str] | None = None
 
     def __post_init__(self) -> None:
@@ -50,10 +57,17 @@ class Names:
         key = (name or "").lower()
         if key in self._given or len(key) < _LEAST_CHARS or key in RESERVED or key.isdigit() or PATTERN.fullmatch(key):
             return
-        count = self._counts.get(sort, 0)
-        self._counts[sort] = count + 1
-        self._given[key] = f"{sort}{join}{letters(count)}"
+        self._given[key] = key if _OURS.fullmatch(key) and key not in self._taken else self._next(sort, join)
+        self._taken.add(self._given[key])
         self._pattern = None
+
+    def _next(self, sort: str, join: str) -> str:
+        """The next name of that sort that is not taken."""
+        while True:
+            count = self._counts.get(sort, 0)
+            self._counts[sort] = count + 1
+            if (name := f"{sort}{join}{letters(count)}") not in self._taken:
+                return name
 
     def call(self, name: str, other: str) -> None:
         """Give it this very name."""
@@ -109,17 +123,27 @@ class Names:
 
     def _named(self) -> re.Pattern[str]:
         if self._pattern is None:
-            names = "|".join(_escapable(name) for name in sorted(self._given, key=lambda each: (-len(each), each)))
-            # as it stands in a URL, a name may follow upon %22
-            own = rf"|(?:(?<!{_WORD})|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))(?P<own>(?i:{names}))(?!{_WORD})" if names else ""
+            ordered = sorted(self._given, key=lambda each: (-len(each), each))
+            own = _alternatives(_WORD, "own", ordered)
+            # `acmepay_requests_total` names it as well
+            own += _alternatives("[A-Za-z0-9]", "part", [name for name in ordered if len(name) >= _LEAST_PART_CHARS])
             # shapes first: of a name in a domain, the whole is replaced
             self._pattern = re.compile(PATTERN.pattern + own)
         return self._pattern
 
     def _replaced(self, match: re.Match[str]) -> str:
-        if match.lastgroup == "own":
-            return self._given[match.group(0).replace("\\", "").lower()]
+        if match.lastgroup in ("own", "part"):
+            made = self._given[match.group(0).replace("\\", "").lower()]
+            return made if match.lastgroup == "own" else made.replace("-", "_")
         return self._shapes.replaced(match)
+
+
+def _alternatives(inside: str, group: str, names: list[str]) -> str:
+    """A pattern for the names where no character of a word stands beside them; in a URL they may follow upon %22."""
+    if not names:
+        return ""
+    either = "|".join(_escapable(name) for name in names)
+    return rf"|(?:(?<!{inside})|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))(?P<{group}>(?i:{either}))(?!{inside})"
 
 
 def _escapable(name: str) -> str:
@@ -143,7 +167,8 @@ _SYSLOG = re.compile(
     re.MULTILINE,
 )
 _HOST_LABEL = re.compile(
-    r"""\b(?:instance|resource_id|host|hostname|nodename)['"]?(?:=~?|: )\\?['"]([A-Za-z0-9][\w.:-]{1,100})"""
+    r"""\b(?:instance|resource_id|host|hostname|nodename)['"]?(?:=~?|: )\\?['"]"""
+    r"""([A-Za-z0-9][\w.-]{1,100})(?::\d{1,5})?\\?['"]"""
 )
 _HOME = re.compile(r"/home/([A-Za-z_][\w.-]{0,31})")
 _USER = re.compile(
@@ -190,7 +215,7 @@ def names_in_text(names: Names, text: str) -> None:
     for found in _SYSLOG.finditer(text):
         names.host(found.group(1))
     for found in _HOST_LABEL.finditer(text):
-        names.host(re.sub(r":\d{1,5}$", "", found.group(1)))
+        names.host(found.group(1))
     for pattern in (_HOME, _USER):
         for found in pattern.finditer(text):
             names.user(found.group(1))

@@ -146,6 +146,14 @@ def test_hosts_and_people_are_met_in_the_heads_of_log_lines() -> None:
     assert made.count("host-a") == 2 and made.count("user_a") == 3 and "USER=root" in made and "sshd[12]" in made
 
 
+def test_hosts_are_met_in_the_labels_of_series_but_the_scheme_of_a_url_is_none() -> None:
+    names = Names()
+    text = """up{instance="web-07:9100", job="node"} {'resource_id': 'web-08'} probe{instance="http://web-09:80/x"}"""
+    names_in_text(names, text)
+    made = names.text(text)
+    assert "web-07" not in made and "web-08" not in made and "http://" in made
+
+
 def test_what_a_fact_says_of_a_rule_or_a_transient_unit_is_no_identity() -> None:
     names = Names()
     names_in_facts(
@@ -167,6 +175,7 @@ def test_well_known_services_keep_their_names_and_own_ones_do_not() -> None:
         names.service(service)
     said = "nginx, mariadb, postgresql@17-main, ssh, systemd-networkd; acmepay.service: /etc/acmepay/acmepay.conf"
     assert names.text(said) == said.replace("acmepay", "svc-a")
+    assert names.text("rate(acmepay_requests_total[5m])") == "rate(svc_a_requests_total[5m])"
 
 
 DATABASE = Resource.model_validate(
@@ -219,6 +228,7 @@ def test_one_mapping_goes_through_resource_alert_facts_texts_and_expectations(tm
     )
     done = neutral(case)
     assert done == neutral(case), "the same every time"
+    assert neutral(done) == done, "what is neutral stays as it is"
     resource, other = done.context.resource, done.context.inventory[0]
     assert resource is not None and resource.database is not None
     assert resource.database.peers == (other.id,), "relations are kept"
