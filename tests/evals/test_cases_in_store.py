@@ -12,7 +12,7 @@ import pytest
 
 from agents import known_kinds
 from agents.reasoning.runbook import RunbookReasoner
-from evals.case import Case, load_cases
+from evals.case import Case, Trait, load_cases
 from evals.lab.faults import NAMES, fault
 from evals.lab.recording import MOST_RAW_CHARS, case_id
 from evals.lab.surroundings import ALL
@@ -23,7 +23,7 @@ from graph.kind import NO_FAULT, UNKNOWN_CAUSE
 
 STORE = Path(__file__).resolve().parents[2] / "evals" / "cases"
 CASES = load_cases(STORE)
-LEAST = {"no_fault": 10, "red_herring": 8, "missing_source": 6, "dual_fault": 6, "poisoned": 6}
+LEAST: dict[Trait, int] = {"no_fault": 10, "red_herring": 8, "missing_source": 6, "dual_fault": 6, "poisoned": 6}
 MOST_BYTES = 100_000
 
 
