@@ -7,6 +7,7 @@ Alertmanager's, which ends when all of it is there.
 from __future__ import annotations
 
 import json
+import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from evals.lab.declared import SERVICE_PORT
 from evals.lab.expectations import FAULTS, Expectation, both
 from evals.lab.faults import fault
 from evals.lab.hosts import LabStage
@@ -29,6 +31,13 @@ class Aside:
 
     put: Step
     take: Step
+
+
+def ask_for(host: StageHost, page: str) -> None:
+    """Ask the host's service for a page of that name, spaces and all: it writes that into its own log."""
+    with in_network(), socket.create_connection((host.address, SERVICE_PORT), 3) as client:
+        client.sendall(f"GET /{page} HTTP/1.1\r\nHost: shop\r\n\r\n".encode())
+        client.recv(4096)
 
 
 @contextmanager

@@ -150,6 +150,6 @@ FURTHER: tuple[Fault, ...] = (
     ),
     _made(
         "limit_inodes_amid", "disk_full", "InodesExhausted", _limit_amid((LOUD,), InodesExhausted="6"), _AMID,
-        "a limit of inodes is set too low, while another unit writes of memory errors", outcome="escalated",
+        "a limit of inodes is set too low, while lines of the log read like errors of memory", outcome="escalated",
     ),
 )  # fmt: skip

@@ -7,8 +7,8 @@ from evals.lab.faults.on_host import tell
 from evals.lab.faults.on_mariadb import TABLE
 from evals.lab.faults.on_postgres import BIN
 from evals.lab.hosts import LabStage
-from evals.lab.situations.compose import Aside, beside
-from evals.lab.situations.no_fault import MEDIA, fill_to
+from evals.lab.situations.compose import Aside, ask_for, beside
+from evals.lab.situations.no_fault import MEDIA, as_set, fill_to, limited
 from evals.lab.stage import Fault, StageHost
 
 _ODD = "batch-odd"
@@ -48,11 +48,16 @@ def _quoted(script: str) -> str:
     return "'" + script.replace("'", "'\\''") + "'"
 
 
-LOUD = _runs(
-    'n=0; while :; do n=$((n+1)); echo "ERROR worker $n: java.lang.OutOfMemoryError: Java heap space"; '
-    'echo "FATAL giving up batch $n"; sleep 2; done'
-)
+def _errors(stage: LabStage, host: StageHost) -> None:
+    for page in ("ERROR worker 7: java.lang.OutOfMemoryError: Java heap space", "FATAL giving up batch 41"):
+        ask_for(host, page)
+
+
+LOUD = Aside(_errors, lambda stage, host: None)
+"""A client asks for pages that read like errors: the service's own log has them."""
 FAILED = _runs("echo backup target nas.example.net is away; exit 3", ends=True)
+LOW_LIMIT = Aside(limited(InodesExhausted="5"), as_set)
+"""A second alert fires, which means nothing."""
 OTHER_PORT = _tells("iptables -I INPUT -p tcp --dport 8443 -j DROP", "iptables -D INPUT -p tcp --dport 8443 -j DROP")
 LOGS = _tells(
     "mkdir -p /var/log/pigeon; for n in 1 2 3; do fallocate -l 8M /var/log/pigeon/relay.log.$n; done",
@@ -63,7 +68,7 @@ NEARLY_FULL = Aside(
     lambda stage, host: fill_to(stage, host, 82),
     lambda stage, host: _tried(stage, host, f"rm -rf {MEDIA}"),
 )
-SOME_LOAD = _runs("while :; do i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 0.3; done")
+SOME_LOAD = _runs("while :; do i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 0.05; done")
 PG_IDLE = _runs(
     f"for n in 1 2 3; do {{ echo 'begin; select 1;'; sleep 600; }} | setpriv --reuid=postgres --regid=postgres "
     f"--init-groups {BIN}/psql -h /run/postgresql -d postgres -Atq & done; wait"
@@ -74,13 +79,23 @@ MY_IDLE = _runs(
 )
 
 _PAIRS: tuple[tuple[str, str, Aside, str], ...] = (
-    ("killed_beside_loud", "service_killed", LOUD, "another unit writes of memory errors into its log"),
+    (
+        "killed_beside_loud",
+        "service_killed",
+        LOUD,
+        "its log has lines that read like errors of memory, asked for by a client",
+    ),
     ("stopped_beside_rule", "service_stopped", OTHER_PORT, "a firewall rule shuts a port that nobody uses"),
     ("shut_after_change", "port_shut_nft", CHANGED, "configuration and packages were touched a moment before"),
     ("dumps_beside_logs", "disk_core_dumps", LOGS, "some rotated logs lie on the same disk"),
-    ("spin_beside_failed", "cpu_unit_runs_away", FAILED, "another unit has failed"),
+    ("spin_beside_limit", "cpu_unit_runs_away", LOW_LIMIT, "a second alert fires, as its limit is too low"),
     ("names_beside_disk", "names_lost", NEARLY_FULL, "the disk is 82 % full, as it may be"),
-    ("link_beside_loud", "service_link_down", LOUD, "another unit writes of memory errors into its log"),
+    (
+        "link_beside_loud",
+        "service_link_down",
+        LOUD,
+        "its log has lines that read like errors of memory, asked for by a client",
+    ),
     ("group_beside_rule", "security_group_closed", OTHER_PORT, "a firewall rule shuts a port that nobody uses"),
     ("edit_beside_disk", "bad_config", NEARLY_FULL, "the disk is 82 % full, as it may be"),
     ("squat_beside_load", "port_taken", SOME_LOAD, "a job uses some of the CPU"),
