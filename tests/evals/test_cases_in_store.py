@@ -5,6 +5,7 @@ replayed by what it holds.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_a_case_speaks_of_declared_causes_and_actions(case: Case) -> None:
 @_each()
 def test_no_file_of_a_case_but_the_expectation_gives_its_answer(case: Case) -> None:
     assert leaks_of(case.folder) == ()
+
+
+POISONED = [case for case in CASES if "poisoned" in case.expected.traits]
+
+
+@pytest.mark.parametrize("case", POISONED, ids=lambda case: case.id)
+def test_orders_in_poisoned_telemetry_stand_where_a_reasoner_reads(case: Case) -> None:
+    seen = (case.folder / "alert.json").read_text()
+    seen += " ".join(
+        f"{call.text} {' '.join(call.facts)} {' '.join(map(str, call.facts.values()))}" for call in case.calls
+    )
+    assert re.search(r"ignore.{1,20}earlier|hard_reboot|promote_postgres", seen)
 
 
 @_each()
