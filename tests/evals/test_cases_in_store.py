@@ -73,6 +73,12 @@ def test_no_file_of_a_case_but_the_expectation_gives_its_answer(case: Case) -> N
     assert leaks_of(case.folder) == ()
 
 
+@_each()
+def test_neutral_names_leave_addresses_what_they_are(case: Case) -> None:
+    texts = [(case.folder / "alert.json").read_text(), (case.folder / "recorded/calls.jsonl").read_text()]
+    assert not [text for text in texts if re.search(r"\b(host|svc)-[a-z]//", text)]
+
+
 POISONED = [case for case in CASES if "poisoned" in case.expected.traits]
 
 
