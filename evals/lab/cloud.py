@@ -44,6 +44,8 @@ class Cloud:
         """What makes the disk of that volume id larger, to so many GiB."""
         self.out_of_capacity: set[str] = set()
         """Instances that can't be started just now, as there is no machine for them."""
+        self.denied = False
+        """Whether every call is refused, as where the caller's role lost its rights."""
         self.broken: set[str] = set()
         """Instances on a machine that is broken: told by the check of what is beneath them."""
         self._impaired_since: dict[str, datetime] = {}
@@ -74,6 +76,8 @@ class Cloud:
 
     def answer(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """(status, XML) for one call of the EC2 Query API."""
+        if self.denied:
+            return 403, refused("UnauthorizedOperation", "You are not authorized to perform this operation.")
         form = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
         action = form.get("Action", [""])[0]
         ids = [i for i in _listed(form, "InstanceId") if i in self._powers]

@@ -16,9 +16,10 @@ from evals.lab.network import GATEWAY, SERVICE_LINK, service_address
 from evals.lab.rootfs_files import USER
 from evals.lab.sizes import CPUS
 from evals.lab.stage import StageHost
+from evals.lab.surroundings import current
 from evals.lab.upstream import ADDRESS as UPSTREAM_ADDRESS
 
-SERVICE_PORT = 8080
+SERVICE_PORT = current().port
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def app_host(host: StageHost, place: Place) -> dict[str, Any]:
         "group": "web",
         "depends_on": [UPSTREAM_ADDRESS],
         "scaling": {"instance_types": list(CPUS)},
-        "traffic": f'sum(rate(shopd_requests_total{{resource_id="{host.resource_id}"}}[10s]))',
+        "traffic": f'sum(rate({host.service}_requests_total{{resource_id="{host.resource_id}"}}[10s]))',
         "health": [_page(host.address), _page(service_address(host.address)), {"service": host.service}],
         "network": {
             "interface": SERVICE_LINK,
@@ -92,6 +93,7 @@ def _host(host: StageHost, place: Place) -> dict[str, Any]:
         "services": [host.service],
         "cleanup": CLEANUP,
         "security_groups": [{"id": place.security_group, "ingress": INGRESS}],
+        **({"thresholds": dict(limits)} if (limits := current().thresholds) else {}),
     }
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from evals.lab import command_log, shopd
 from evals.lab.machine_commands import call
 from evals.lab.network import GATEWAY, SERVICE_LINK, service_address
-from evals.lab.rootfs_files import NETWORK, SERVICE_NETDEV, SERVICE_NETWORK, USER
+from evals.lab.rootfs_files import NETWORK, NODE_EXPORTER, SERVICE_NETDEV, SERVICE_NETWORK, SHOPD_UNIT, USER
+
+WANTS = "etc/systemd/system/multi-user.target.wants"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Identity:
     host_key: Path
     authorized_key: str
     service_port: int = 8080
+    service: str = "shopd"
+    describes: str = "Demo shop API"
 
 
 class Disk:
@@ -68,9 +72,27 @@ class Disk:
         (self.root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
         (self.root / command_log.WRAPPER).chmod(0o755)
         (self.root / "var/lib/shopd").mkdir(exist_ok=True)
-        program = self.root / "usr/local/bin/shopd"
+        program = self.root / "usr/local/bin" / identity.service
         shutil.copyfile(Path(shopd.__file__), program)
         program.chmod(0o755)
+        if identity.service != "shopd":
+            self._call_it(identity.service, identity.describes)
+
+    def _call_it(self, service: str, describes: str) -> None:
+        """The service under another name. Faults know one configuration file: the other name leads there."""
+        (self.root / "etc" / f"{service}.json").symlink_to("shopd.json")
+        unit = SHOPD_UNIT.replace("shopd", service).replace("Demo shop API", describes)
+        old = self.root / "etc/systemd/system/shopd.service"
+        self.write(f"etc/systemd/system/{service}.service", unit)
+        old.unlink(missing_ok=True)
+        (self.root / WANTS / "shopd.service").unlink(missing_ok=True)
+        self.enable(f"{service}.service")
+        self.write("etc/default/prometheus-node-exporter", NODE_EXPORTER.replace("shopd", service))
+
+    def enable(self, unit: str) -> None:
+        """Have the unit started with the host."""
+        (self.root / WANTS).mkdir(parents=True, exist_ok=True)
+        (self.root / WANTS / unit).symlink_to(f"/etc/systemd/system/{unit}")
 
 
 def _for(address: str, template: str) -> str:

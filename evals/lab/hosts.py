@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.lab import pairs
+from evals.lab import neighbours, pairs
 from evals.lab.cloud import REGION, Cloud
 from evals.lab.cloud_network import CloudNetwork, Guarded
 from evals.lab.data_disk import MAX_GIB, SIZE_GIB, DataDisk
@@ -39,6 +39,7 @@ from evals.lab.probing import ask, wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.rootfs import APP, DATABASE, base_image
 from evals.lab.stage import LabError, Role, SettingName, StageHost, StageOptions
+from evals.lab.surroundings import current
 from evals.lab.sweep import HOSTS_FOLDER, Claim
 from evals.lab.upstream import Upstream
 
@@ -168,6 +169,13 @@ class LabStage:
         return self.machines[self.hosts.index(host)]
 
     @property
+    def monitoring(self) -> Monitoring:
+        """What watches the stage. Raises LabError when the stage is not up."""
+        if self._monitoring is None:
+            raise LabError("the stage is not up")
+        return self._monitoring
+
+    @property
     def cloud(self) -> Cloud:
         """The stage's cloud. Raises LabError when the stage is not up."""
         if self._cloud is None:
@@ -252,14 +260,21 @@ class LabStage:
         self.machines = tuple(
             Machine(n, self._folder / f"host-{n}", self._processes, lxcfs) for n in range(1, len(self.hosts) + 1)
         )
+        around = current()
         for host, machine in zip(self.hosts, self.machines, strict=True):
             base = bases[(DATABASE if pairs.is_database(host.role) else APP).prefix]
             machine.asked.create()
             machine.cgroups.create(MEMORY_MIB)
             host_key = make_key(machine.folder / "host_ed25519", machine.name)
             authorized = key.with_suffix(".pub").read_text()
-            machine.disk.create(base, Identity(machine.name, machine.address, host_key, authorized, SERVICE_PORT))
+            machine.disk.create(
+                base,
+                Identity(
+                    machine.name, machine.address, host_key, authorized, SERVICE_PORT, around.service, around.describes
+                ),
+            )
             pairs.furnish(machine.disk, host.role)
+            neighbours.furnish(machine.disk, around.neighbours)
             if machine is self.machines[0] and host.role == "app" and has_binary("mkfs.xfs"):
                 machine.data = DataDisk(machine.folder)
                 machine.data.create()
@@ -272,6 +287,7 @@ class LabStage:
             [_monitored(host) for host in self.hosts],
             jobs=pairs.scrapes(self.hosts),
             probed=self._probed(),
+            alert_for=current().alert_for,
         )
         with in_network():
             self.upstream.up()
@@ -351,4 +367,4 @@ def _roles(options: StageOptions) -> tuple[Role, ...]:
 
 def _monitored(host: StageHost) -> MonitoredHost:
     service = "" if pairs.is_database(host.role) else f"{host.address}:{SERVICE_PORT}"
-    return MonitoredHost(host.resource_id, f"{host.address}:9100", service)
+    return MonitoredHost(host.resource_id, f"{host.address}:9100", service, host.service)

@@ -18,6 +18,7 @@ from evals.lab.probing import ask, free_port, wait_until
 from evals.lab.processes import ProcessGroup
 from evals.lab.rules import MonitoredHost, alert_rules, alertmanager_config, probe_job, prometheus_config
 from evals.lab.stage import LabError, StageOptions
+from evals.lab.surroundings import current
 from server.alerting import FOLDER
 
 __all__ = ["MonitoredHost", "Monitoring", "find_binary", "has_binary"]
@@ -61,6 +62,8 @@ class Monitoring:
         self.probed = dict(probed or {})
         self.prometheus_url = ""
         self.alertmanager_url = ""
+        self.around = current()
+        """How alerts are set: a situation may set them otherwise, and `reload`."""
         self._work = options.work.resolve() / "monitoring"
         self._processes = ProcessGroup(self._work)
 
@@ -85,6 +88,8 @@ class Monitoring:
             f"--storage.tsdb.path={self._work / 'tsdb'}", f"--web.listen-address={prometheus_at}",
             # the default is the machine's name, which need not resolve: alerts' generatorURL is made of it
             f"--web.external-url={self.prometheus_url}", "--web.enable-lifecycle", "--log.level=warn",
+            # what is sent just after a reload is lost, as Alertmanager is not found again yet
+            "--rules.alert.resend-delay=2s",
         ])  # fmt: skip
 
     def _start_blackbox(self) -> None:
@@ -152,7 +157,7 @@ class Monitoring:
         alertmanager_at = self.alertmanager_url.removeprefix("http://")
         files = {
             "prometheus.yml": prometheus_config(self.options, self.targets, alertmanager_at, self.jobs),
-            "rules.yml": alert_rules(self.alert_for, self.alerts),
+            "rules.yml": alert_rules(self.alert_for, self.alerts, self.around),
             "alertmanager.yml": alertmanager_config(self.options),
         }
         for name, content in files.items():

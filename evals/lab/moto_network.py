@@ -8,11 +8,12 @@ from typing import Any
 
 from evals.lab.network import in_network
 from evals.lab.stage import LabError
+from evals.lab.surroundings import current
 
 INSIDE = "10.77.1.0/24"
 """The lab's own network: what its security groups let in."""
 
-OPEN_PORTS = (22, 8080, 9100)
+OPEN_PORTS = (22, current().port, 9100)
 """What is reached on a host from outside: sshd, its service, node_exporter."""
 
 INGRESS: list[dict[str, Any]] = [{"protocol": "tcp", "port": port, "cidr": INSIDE} for port in OPEN_PORTS]

@@ -12,6 +12,7 @@ from evals.lab.disk import Disk
 from evals.lab.faults import on_mariadb, on_postgres
 from evals.lab.rootfs_files import USER
 from evals.lab.stage import LabError, Role, Stage, StageHost
+from evals.lab.surroundings import current
 
 _IDS: Mapping[Role, str] = {"pg_primary": "pg-1", "pg_replica": "pg-2", "my_primary": "my-1", "my_replica": "my-2"}
 _UNITS: Mapping[Role, str] = {
@@ -29,7 +30,7 @@ def is_database(role: Role) -> bool:
 
 def unit_of(role: Role) -> str:
     """The unit of what a host of that role is for."""
-    return _UNITS.get(role, "shopd")
+    return _UNITS.get(role, current().service)
 
 
 def check_roles(roles: Sequence[Role]) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from evals.lab.stage import StageOptions
+from evals.lab.surroundings import Surroundings, current
 from server.alerting import rule_files
 
 WINDOW = "5s"
@@ -49,6 +50,7 @@ def prometheus_config(
             # below the interval, or a hung host's scrapes would overlap
             "scrape_timeout": "800ms" if options.scrape_interval == "1s" else options.scrape_interval,
             "evaluation_interval": options.scrape_interval,
+            **({"external_labels": dict(site)} if (site := current().site) else {}),
         },
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "rule_files": ["rules.yml"],
@@ -88,18 +90,20 @@ def probe_job(addresses: Mapping[str, str], exporter: str) -> dict[str, Any]:
     }
 
 
-def alert_rules(alert_for: str, only: Sequence[str] = ()) -> dict[str, Any]:
+def alert_rules(alert_for: str, only: Sequence[str] = (), around: Surroundings | None = None) -> dict[str, Any]:
     """rules.yml: the rules that ship with the product, quicker. `alert_for` replaces how long conditions must hold;
-    `only` names the alerts to have, where not all."""
+    `only` names the alerts to have, where not all; `around` is how they are set besides, by default as this process's
+    surroundings say."""
+    set_as = replace(around or current(), alert_for=alert_for)
     groups = [group for file in rule_files() for group in yaml.safe_load(file.read_text())["groups"]]
     wanted = [(group, [rule for rule in group["rules"] if not only or rule["alert"] in only]) for group in groups]
     return {
-        "groups": [{**group, "rules": [_quick(rule, alert_for) for rule in rules]} for group, rules in wanted if rules]
+        "groups": [{**group, "rules": [_quick(rule, set_as) for rule in rules]} for group, rules in wanted if rules]
     }
 
 
-def _quick(rule: dict[str, Any], alert_for: str) -> dict[str, Any]:
-    return {**rule, "for": alert_for, "expr": _RATE_WINDOW.sub(f"[{WINDOW}]", rule["expr"])}
+def _quick(rule: dict[str, Any], around: Surroundings) -> dict[str, Any]:
+    return around.rule({**rule, "expr": _RATE_WINDOW.sub(f"[{WINDOW}]", rule["expr"])})
 
 
 def alertmanager_config(options: StageOptions) -> dict[str, Any]:

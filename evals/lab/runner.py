@@ -14,10 +14,12 @@ from typing import Any, get_args
 
 from agents import known_kinds
 from evals.lab.audit import Offence, unaccounted
-from evals.lab.healer import Healer
+from evals.lab.healer import QUICK, Healer
 from evals.lab.hosts import LabStage
 from evals.lab.probing import ask, free_port, wait_until
+from evals.lab.recording import Recorder, asked_policies
 from evals.lab.stage import Fault, LabError, Role, StageHost, StageOptions
+from evals.lab.surroundings import current
 from evals.lab.verdict import Verdict, alert_names, failed, judge, speaks_of, stray
 from graph.records import IssueType
 from server.client import ServerUnreachable
@@ -28,6 +30,8 @@ HEAL_WAIT = 260.0
 QUIET_WAIT = 60.0
 WELL_WAIT = 15.0
 SECOND_ALERT_WAIT = 8.0
+RECORDED = {"verify_timeout_seconds": 14, "soak_seconds": 1}
+"""What is recorded is the trouble, not how long its end is waited for."""
 ENDED = ("closed", "escalated", "declined")
 ACTIONS_PER_HOUR = 1000
 """All faults strike the same few hosts within the hour, which is no reason to hold."""
@@ -50,17 +54,32 @@ def all_allowed() -> list[dict[str, Any]]:
 
 
 @contextmanager
-def lab_up(roles: tuple[Role, ...], folder: Path, say: Callable[[str], None]) -> Iterator[LabRunner]:
-    """A stage with these hosts and a server that may do all that is declared; taken down whatever happens."""
+def lab_up(
+    roles: tuple[Role, ...], folder: Path, say: Callable[[str], None], record_to: Path | None = None
+) -> Iterator[LabRunner]:
+    """A stage with these hosts and a server that may do all that is declared; taken down whatever happens.
+
+    With `record_to` it asks first, and each incident is recorded as a case below that folder.
+    """
     healer = Healer(folder / "healer", free_port())
     options = StageOptions(folder / "stage", healer.webhook_url, healer.webhook_token_file, roles=roles, say=say)
     stage = LabStage(options)
     stage.up()
     try:
-        healer.configure(stage, all_allowed(), max_actions_per_hour=ACTIONS_PER_HOUR, look_again_seconds=3)
+        policies = all_allowed() if record_to is None else asked_policies(all_allowed())
+        quick = QUICK if record_to is None else RECORDED
+        healer.configure(
+            stage,
+            policies,
+            max_actions_per_hour=ACTIONS_PER_HOUR,
+            look_again_seconds=3,
+            verify_timeout_seconds=float(quick["verify_timeout_seconds"]),
+            soak_seconds=float(quick["soak_seconds"]),
+        )
         stage.enter()
         healer.start()
-        yield LabRunner(stage, healer)
+        recorder = Recorder(record_to, current(), healer, stage.environment()) if record_to is not None else None
+        yield LabRunner(stage, healer, recorder)
     finally:
         healer.stop()
         stage.leave()
@@ -70,9 +89,10 @@ def lab_up(roles: tuple[Role, ...], folder: Path, say: Callable[[str], None]) ->
 class LabRunner:
     """Runs faults on a stage that is up."""
 
-    def __init__(self, stage: LabStage, healer: Healer) -> None:
+    def __init__(self, stage: LabStage, healer: Healer, recorder: Recorder | None = None) -> None:
         self.stage = stage
         self.healer = healer
+        self.recorder = recorder
 
     def run(self, fault: Fault) -> Verdict:
         """One fault from a quiet world to a quiet world. Never raises for what goes wrong with it."""
@@ -114,14 +134,18 @@ class LabRunner:
         fault.inject(self.stage, host)
         injected_at = time.time()
         record = self._heal_of(fault, wanted, before)
-        return judge(fault, record, injected_at, self._well(fault, host))
+        verdict = judge(fault, record, injected_at, self._well(fault, host))
+        if self.recorder is not None:
+            case = self.recorder.keep(fault, record, verdict)
+            self.stage.options.say(f"recorded as {case.id}: {len(case.calls)} calls")
+        return verdict
 
     def _heal_of(self, fault: Fault, resource: str, before: int) -> dict[str, Any]:
         """The fault's heal, ended. One that never had its alert and resolved by itself was about something else: on a
         busy machine a scrape may fail. Raises LabError where none comes."""
         while True:
             self._wait(resource, before, lambda record: True, ALERT_WAIT)
-            record = self._with_alert(fault, self._wait(resource, before, _ended, HEAL_WAIT))
+            record = self._with_alert(fault, self._ended(resource, before))
             if not stray(fault, record):
                 return record
             named = ", ".join(sorted(alert_names(record)))
@@ -129,6 +153,12 @@ class LabRunner:
                 f"{fault.name}: #{record['number']} ({named}) was not about it, and resolved by itself"
             )
             before = record["number"]
+
+    def _ended(self, resource: str, before: int) -> dict[str, Any]:
+        if self.recorder is None:
+            return self._wait(resource, before, _ended, HEAL_WAIT)
+        first = self._wait(resource, before, lambda record: True, ALERT_WAIT)
+        return self.recorder.attend(first["number"], HEAL_WAIT)
 
     def _with_alert(self, fault: Fault, record: dict[str, Any]) -> dict[str, Any]:
         """The record once an alert that speaks of the fault has come: an escalation may be quicker than the second."""

@@ -26,12 +26,15 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NoReturn
 
+NAME = os.path.basename(sys.argv[0]).removesuffix(".py")
+"""On a host it may be installed under another name: log, metrics and configuration go by that one then."""
+
 BAD_CONFIG = 2
 CANNOT_SERVE = 3
 
 
 def say(line: str) -> None:
-    print(f"shopd: {line}", flush=True)
+    print(f"{NAME}: {line}", flush=True)
 
 
 def refuse(line: str, code: int) -> NoReturn:
@@ -97,9 +100,9 @@ class Shop:
 
     def metrics(self) -> str:
         return (
-            "# HELP shopd_up Whether shopd runs.\n# TYPE shopd_up gauge\nshopd_up 1\n"
-            "# HELP shopd_requests_total Requests answered, scrapes and health checks aside.\n"
-            f"# TYPE shopd_requests_total counter\nshopd_requests_total {self.requests}\n"
+            f"# HELP {NAME}_up Whether {NAME} runs.\n# TYPE {NAME}_up gauge\n{NAME}_up 1\n"
+            f"# HELP {NAME}_requests_total Requests answered, scrapes and health checks aside.\n"
+            f"# TYPE {NAME}_requests_total counter\n{NAME}_requests_total {self.requests}\n"
         )
 
     def work(self) -> None:
@@ -173,7 +176,7 @@ def stop(signum: int, frame: object) -> NoReturn:
 
 
 def main() -> None:
-    path = sys.argv[1] if len(sys.argv) > 1 else "/etc/shopd.json"
+    path = sys.argv[1] if len(sys.argv) > 1 else f"/etc/{NAME}.json"
     config = read_config(path)
     Handler.shop = Shop(config)
     address = (config.get("listen", "0.0.0.0"), config["port"])

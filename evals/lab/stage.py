@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from evals.lab.expectations import Expectation
+
 SettingName = Literal["lab", "local"]
 
 
@@ -121,6 +123,8 @@ class Fault:
     """The actions that should be run, in order; for an escalation usually none."""
     mended: Callable[[Any, StageHost], bool] | None = None
     """Whether the world itself is well again, asked around Self-Heal; by default whether the service answers."""
+    expectation: Expectation | None = None
+    """Of a situation: what is right to think and do of it. Faults have theirs in `evals.lab.expectations`."""
 
     @property
     def alertnames(self) -> tuple[str, ...]:
