@@ -20,7 +20,8 @@ async def replayed(case: Case) -> CaseRun:
 
 
 async def test_a_replay_goes_through_the_gate_and_ends_before_the_first_action(tmp_path: Path) -> None:
-    run = await replayed(made(tmp_path))
+    log = Recorded(tool="journal", at_seconds=0.5, status="no_data", text="nothing was written")
+    run = await replayed(made(tmp_path, CRASHED, log))
     assert run.path == ("gather_context", "diagnose", "plan", "gate")
     assert run.ended_before == "execute"
     assert run.gate is not None and run.gate.decision == "run"
