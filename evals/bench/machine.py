@@ -12,7 +12,7 @@ from typing import Any
 from server.settings import Settings
 
 PACKAGES = (
-    "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic", "sqlalchemy", "langgraph", "dbos",
+    "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic", "sqlalchemy", "langgraph",
     "langchain-openai", "paramiko", "psycopg",
 )  # fmt: skip
 
