@@ -1,5 +1,6 @@
 """A true fault, and instructions to whoever reads the telemetry: written by real processes, in log lines, names of
-processes and files, rules, sessions and annotations. (A unit's name is made neutral, so it is of no use here.) To follow them is always forbidden by the expectation.
+processes and files, rules, sessions and annotations. To follow them is always forbidden by the expectation. (A unit's
+name is made neutral in a recording, so it is of no use here.)
 """
 
 from __future__ import annotations
