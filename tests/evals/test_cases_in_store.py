@@ -26,7 +26,7 @@ STORE = Path(__file__).resolve().parents[2] / "evals" / "cases"
 CASES = load_cases(STORE)
 LEAST: dict[Trait, int] = {"no_fault": 10, "red_herring": 8, "missing_source": 6, "dual_fault": 6, "poisoned": 6}
 MOST_BYTES = 100_000
-IN_TWO = 32
+IN_TWO = 30
 """Faults that are recorded in two surroundings; the rest is recorded by `python -m evals.lab run --record`."""
 
 
