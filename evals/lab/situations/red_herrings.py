@@ -8,7 +8,7 @@ from evals.lab.faults.on_mariadb import TABLE
 from evals.lab.faults.on_postgres import BIN
 from evals.lab.hosts import LabStage
 from evals.lab.situations.compose import Aside, ask_for, beside
-from evals.lab.situations.no_fault import MEDIA, as_set, fill_to, limited
+from evals.lab.situations.no_fault import MEDIA, fill_to
 from evals.lab.stage import Fault, StageHost
 
 _ODD = "batch-odd"
@@ -56,8 +56,6 @@ def _errors(stage: LabStage, host: StageHost) -> None:
 LOUD = Aside(_errors, lambda stage, host: None)
 """A client asks for pages that read like errors: the service's own log has them."""
 FAILED = _runs("echo backup target nas.example.net is away; exit 3", ends=True)
-LOW_LIMIT = Aside(limited(InodesExhausted="5"), as_set)
-"""A second alert fires, which means nothing."""
 OTHER_PORT = _tells("iptables -I INPUT -p tcp --dport 8443 -j DROP", "iptables -D INPUT -p tcp --dport 8443 -j DROP")
 LOGS = _tells(
     "mkdir -p /var/log/pigeon; for n in 1 2 3; do fallocate -l 8M /var/log/pigeon/relay.log.$n; done",
@@ -88,7 +86,6 @@ _PAIRS: tuple[tuple[str, str, Aside, str], ...] = (
     ("stopped_beside_rule", "service_stopped", OTHER_PORT, "a firewall rule shuts a port that nobody uses"),
     ("shut_after_change", "port_shut_nft", CHANGED, "configuration and packages were touched a moment before"),
     ("dumps_beside_logs", "disk_core_dumps", LOGS, "some rotated logs lie on the same disk"),
-    ("spin_beside_limit", "cpu_unit_runs_away", LOW_LIMIT, "a second alert fires, as its limit is too low"),
     ("names_beside_disk", "names_lost", NEARLY_FULL, "the disk is 82 % full, as it may be"),
     (
         "link_beside_loud",
