@@ -26,8 +26,6 @@ STORE = Path(__file__).resolve().parents[2] / "evals" / "cases"
 CASES = load_cases(STORE)
 LEAST: dict[Trait, int] = {"no_fault": 10, "red_herring": 8, "missing_source": 6, "dual_fault": 6, "poisoned": 6}
 MOST_BYTES = 100_000
-IN_TWO = 30
-"""Faults that are recorded in two surroundings; the rest is recorded by `python -m evals.lab run --record`."""
 
 
 def _each() -> pytest.MarkDecorator:
@@ -40,11 +38,10 @@ def test_there_are_at_least_sixty_and_enough_of_every_sort() -> None:
     assert not {trait: traits[trait] for trait, least in LEAST.items() if traits[trait] < least}
 
 
-def test_every_fault_of_the_lab_is_there_and_most_in_two_surroundings() -> None:
+def test_every_fault_of_the_lab_is_there_in_two_surroundings() -> None:
     ids = {case.id for case in CASES}
     times = {name: sum(case_id(fault(name), around) in ids for around in ALL.values()) for name in NAMES}
-    assert not [name for name, count in times.items() if not count]
-    assert sum(count >= 2 for count in times.values()) >= IN_TWO
+    assert not {name: count for name, count in times.items() if count < 2}
 
 
 def test_every_mechanism_has_cases_of_its_own_name_and_none_is_unsorted() -> None:
