@@ -100,7 +100,7 @@ class Database:
 
         def run() -> T:
             try:
-                with self._engine.connect() as connection:
+                with self._engine.connect() as connection, _whole_or_gone(connection):
                     return work(connection)
             except LOST as error:
                 raise StoreBusy(f"the database could not be read: {error.orig}") from error
@@ -158,9 +158,15 @@ class Database:
             with self._own.begin():
                 yield self._own
         except BaseException:
-            own, self._own = self._own, None
-            own.close()
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        """The next transaction gets another connection."""
+        own, self._own = self._own, None
+        if own is not None:
+            own.invalidate()
+            own.close()
 
     def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
         settled: list[tuple[Future[Any], Any, BaseException | None]] = []
@@ -180,12 +186,25 @@ class Database:
                         settled.append((done, None, error))
                         if alone:
                             connection.rollback()
+            if any(failure for _, _, failure in settled):
+                self._let_go()  # Queries that were left half read would pin what this connection sees.
         except Exception as error:
             self.failing = f"the database could not be written: {_reason(error)}"
             settled = [(done, None, StoreBusy(self.failing)) for _, done in batch]
         for done, value, failure in settled:
             if done.set_running_or_notify_cancel():
                 done.set_exception(failure) if failure else done.set_result(value)
+
+
+@contextmanager
+def _whole_or_gone(connection: Connection) -> Iterator[None]:
+    """A connection whose work broke off is not used again: a query that was left half read, and is kept alive by the
+    error's own traceback, would have whoever comes next see the database as it was then."""
+    try:
+        yield
+    except Exception:
+        connection.invalidate()
+        raise
 
 
 def json_text(value: Any) -> str:

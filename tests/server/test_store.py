@@ -6,11 +6,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection, select
 
 from agents.legs import Resting
 from graph.ports import Entry
 from graph.records import Alert, AlertGroup, Attempt
 from server.store import Conflict, Failed, NotFound, Overloaded
+from server.store.schema import incidents
 from tests.server.world import World, alert, placing, plan
 
 
@@ -312,3 +314,22 @@ async def test_a_failing_write_keeps_nothing_of_itself_and_harms_no_other(world:
     bad = world.store.decide("999", "approve", "x", "ada")
     results = await asyncio.gather(bad, world.post(alert()), return_exceptions=True)
     assert isinstance(results[0], NotFound) and not isinstance(results[1], BaseException)
+
+
+async def test_reads_that_broke_off_have_nobody_see_the_database_as_it_was_then(world: World) -> None:
+    for name in ("inst-1", "inst-2"):
+        await world.opened(alert(resource_id=name))
+
+    def breaks_off(connection: Connection) -> None:
+        rows = iter(connection.execute(select(incidents.c.id)))
+        next(rows)
+        raise ValueError("half read")
+
+    kept: list[BaseException] = []
+    for ask in (world.store._db.read, world.store._db.write) * 4:
+        with pytest.raises(ValueError, match="half read") as told:
+            await ask(breaks_off)
+        kept.append(told.value)  # and with it, by its traceback, the query
+    await world.post(alert(resource_id="later"))
+    for _ in range(6):
+        assert len(await world.store._db.read(lambda c: c.execute(select(incidents.c.id)).all())) == 3
