@@ -29,9 +29,6 @@ BETWEEN_LEGS_SECONDS = 0.5
 AT_A_TIME = 4
 """Legs taken in one transaction: few, so that processes that are as idle share what came in at once."""
 
-LOOK_SECONDS, LATE_SECONDS = 0.002, 0.012
-"""A loop that wakes us this much late has others to serve."""
-
 
 class AgentLike(Protocol):
     """What the runner needs of an agent."""
@@ -58,8 +55,6 @@ class RunnerTimes:
     sweep: float = 0.5
     recheck: float = 2.0
     storms: float = 2.0
-    calm: float = 0.25
-    """How long legs wait for the event loop to have time, at most."""
     patience: float = 20.0
     """How long legs let storming alerts go first, at most."""
 
@@ -185,7 +180,6 @@ class Runner:
             try:
                 await self._take_back()
                 if await self._take():
-                    await self._calm()
                     continue
                 pause = await self._until_next()
                 if self._store.storming:  # every commit would have us look anew
@@ -227,18 +221,6 @@ class Runner:
             raise
         self._start(begun, asked_at)
         return bool(begun)
-
-    async def _calm(self) -> None:
-        """Until what runs leaves the event loop time, for a while at most.
-
-        Legs share one loop: a leg that is begun while others wait for their turn makes all of them later, itself
-        included. Begun one after the other, they also come back one after the other from whom they all ask.
-        """
-        until = elapsed() + self._times.calm
-        while (asked_at := elapsed()) < until:
-            await asyncio.sleep(LOOK_SECONDS)
-            if elapsed() - asked_at < LOOK_SECONDS + LATE_SECONDS:
-                return
 
     def _at_a_time(self) -> int:
         """How many legs to take now. Accepting comes first: what is not on disk can be lost, a repair comes later.

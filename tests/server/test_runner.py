@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -247,27 +247,3 @@ def test_of_heals_beside_each_other_one_that_ends_leaves_the_others_their_leases
     leases.check("other", "w:1")
     with pytest.raises(LeaseLost):
         leases.check("one", "w:1")
-
-
-async def test_a_loop_that_is_never_calm_keeps_no_leg_from_being_run(tmp_path: Path) -> None:
-    server = Server(tmp_path, room=32, times=replace(QUICK, calm=0.05))
-    await server.up()
-
-    async def noise() -> None:
-        while True:
-            time.sleep(0.016)  # noqa: ASYNC251 - what a heal that computes does to the others
-            await asyncio.sleep(0)
-
-    busy = asyncio.create_task(noise())
-    try:
-        ids = [await server.post(alert(resource_id=f"inst-{number}")) for number in (1, 2)]
-        for incident_id in ids:
-            await until(lambda it=incident_id: _is_closed(server, it))
-        assert len(server.agent.legs) == 2
-    finally:
-        busy.cancel()
-        await server.down()
-
-
-async def _is_closed(server: Server, incident_id: str) -> bool:
-    return await server.phase(incident_id) == "closed"
