@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response, Security
 from fastapi.security import HTTPBasic, HTTPBearer
 from sqlalchemy.exc import OperationalError
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,7 +24,7 @@ from server.changes import Changes
 from server.console.pages import console_routes
 from server.console.plots.routes import plot_routes
 from server.console.rendering import STATIC
-from server.errors import explain_errors, unavailable
+from server.errors import explain_errors, unavailable, unforeseen
 from server.fleet_api import fleet_routes
 from server.incidents_api import incident_routes
 from server.operations_api import operation_routes
@@ -123,7 +124,8 @@ def create_app(
     about_actors: dict[str, Any] = {"settings": access, "tokens": services.tokens, "store": coming, "max_bytes": most}
     app.add_middleware(BodyLimit, max_bytes=most)
     app.add_middleware(RequireActor, **about_actors)
-    app.alerts = RequireActor(BodyLimit(AlertDoor(services), most), **about_actors)
+    door = RequireActor(BodyLimit(AlertDoor(services), most), **about_actors)
+    app.alerts = ServerErrorMiddleware(door, handler=unforeseen)
     return app
 
 

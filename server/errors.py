@@ -60,7 +60,7 @@ def explain_errors(app: FastAPI) -> None:
     """Make every error of the app come out in the one shape."""
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, unforeseen)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -84,7 +84,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return ApiError(422, f"{field}: {message}", field, "see /docs for what is expected").response()
 
 
-async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+    """What is nobody's to mend but ours: told in the log, with a reference to it in the answer."""
     reference = uuid.uuid4().hex[:8]
     log.error("%s %s failed (reference %s)", request.method, request.url.path, reference, exc_info=error)
     said = f"this should not have happened; the server's log has the details under reference {reference}"

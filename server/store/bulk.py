@@ -17,6 +17,8 @@ import orjson
 from sqlalchemy import JSON, Connection, Table
 from sqlalchemy.exc import DBAPIError
 
+from server.store.stored_json import json_value
+
 SIZES = (256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 """Rows of one statement: few enough to be kept prepared, near enough to each other that two or three make any number.
 The largest has to stay within SQLite's 32,766 values."""
@@ -78,7 +80,7 @@ def change_alike(
 
 def loaded(value: Any) -> Any:
     """JSON of a query that did not pass by its column's type: PostgreSQL's driver gives objects, SQLite's text."""
-    return orjson.loads(value) if isinstance(value, str) else value
+    return json_value(value) if isinstance(value, str) else value
 
 
 def next_numbers(connection: Connection, table: str, column: str, count: int) -> list[int]:

@@ -8,7 +8,6 @@ All that waits for the writer at one moment shares one commit, so that many dura
 from __future__ import annotations
 
 import asyncio
-import json
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
-import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
@@ -24,6 +22,7 @@ from server.store.postgres import READERS as POSTGRES_READERS
 from server.store.postgres import ServersClock, postgres_engine, take_turn
 from server.store.preparing import prepare
 from server.store.schema import StoreError, sqlite_pragmas
+from server.store.stored_json import json_text, json_value
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
@@ -66,7 +65,7 @@ class Database:
         sqlite = url.startswith("sqlite")
         kept = {"cached_statements": STATEMENTS}
         engine = (
-            create_engine(url, connect_args=kept, json_serializer=json_text, json_deserializer=orjson.loads)
+            create_engine(url, connect_args=kept, json_serializer=json_text, json_deserializer=json_value)
             if sqlite
             else postgres_engine(url)
         )
@@ -205,14 +204,6 @@ def _whole_or_gone(connection: Connection) -> Iterator[None]:
     except Exception:
         connection.invalidate()
         raise
-
-
-def json_text(value: Any) -> str:
-    """JSON as it is stored."""
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # What orjson can't write, as half a pair of surrogates or a number of more than 64 bits.
-        return json.dumps(value)
 
 
 def _reason(error: BaseException) -> object:

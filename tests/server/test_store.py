@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text, update
 
 from agents.legs import Resting
 from graph.ports import Entry
@@ -333,3 +335,19 @@ async def test_reads_that_broke_off_have_nobody_see_the_database_as_it_was_then(
     await world.post(alert(resource_id="later"))
     for _ in range(6):
         assert len(await world.store._db.read(lambda c: c.execute(select(incidents.c.id)).all())) == 3
+
+
+@pytest.mark.parametrize("odd", ["half a pair: \ud800", 2**70, 1.5, {"1": None}])
+async def test_json_that_is_out_of_the_ordinary_is_read_as_it_was_written(sqlite_world: World, odd: object) -> None:
+    incident_id = await sqlite_world.opened()
+    mine = incidents.c.id == incident_id
+    await sqlite_world.store._db.write(lambda c: c.execute(update(incidents).where(mine).values(attempts=[odd])))
+    assert await sqlite_world.store._db.read(lambda c: c.execute(select(incidents.c.attempts)).scalar()) == [odd]
+
+
+async def test_what_an_earlier_release_wrote_is_read_though_it_is_no_strict_json(sqlite_world: World) -> None:
+    await sqlite_world.opened()
+    old = json.dumps([math.nan, "\udfff"])
+    await sqlite_world.store._db.write(lambda c: c.execute(text("UPDATE incidents SET attempts = :old"), {"old": old}))
+    [number, half] = await sqlite_world.store._db.read(lambda c: c.execute(select(incidents.c.attempts)).scalar_one())
+    assert math.isnan(number) and half == "\udfff"

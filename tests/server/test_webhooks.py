@@ -195,3 +195,18 @@ async def test_no_json_is_answered_with_an_error_of_ours(client: httpx.AsyncClie
 @given(content=st.binary(max_size=200))
 async def test_no_bytes_are_answered_with_an_error_of_ours(client: httpx.AsyncClient, content: bytes) -> None:
     assert (await client.post(HOOK, content=content)).status_code in (400, 422)
+
+
+async def test_what_nobody_foresaw_is_answered_in_the_one_shape_and_told_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = make_services(tmp_path)
+    async with running(services) as client:
+
+        async def breaks(*_: object) -> None:
+            raise RuntimeError("nobody thought of this")
+
+        monkeypatch.setattr(services.store, "accept", breaks)
+        answer = await client.post(HOOK, json=alert_body())
+    assert answer.status_code == 500 and "reference" in answer.json()["error"]
+    assert "nobody thought of this" in caplog.text and "nobody thought" not in answer.text
