@@ -23,7 +23,7 @@ from evals.case import InvalidCase
 from evals.importing.alerts import began_at, read_alerts
 from evals.importing.cloud_answers import CloudAnswer, event_facts, read_cloud
 from evals.importing.condensed import lines_of
-from evals.importing.folders import answers_of, case_folders, is_answer
+from evals.importing.folders import answers_of, case_folders, is_answer, read_folders
 from evals.importing.foreign import UNTOLD, Foreign, Piece, files_of, read_json
 from evals.importing.placing import Place, place
 from evals.importing.telling import untold
@@ -38,14 +38,7 @@ def fits(path: Path) -> bool:
 
 def read(path: Path) -> Iterator[Foreign | InvalidCase]:
     """Every case, or what is wrong with it. Raises InvalidCase where there is none."""
-    folders = case_folders(path, ALERT)
-    if not folders:
-        raise InvalidCase(f"{path}: no folder with an {ALERT} in it; name the folder of a case, or of several")
-    for folder in folders:
-        try:
-            yield _case(folder, folder.name if folder == path else folder.relative_to(path).as_posix())
-        except InvalidCase as problem:
-            yield problem
+    return read_folders(path, ALERT, _case)
 
 
 def _case(folder: Path, name: str) -> Foreign:

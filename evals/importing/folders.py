@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from evals.case import InvalidCase
-from evals.importing.foreign import files_of, parse_json, read_text
+from evals.importing.foreign import Foreign, files_of, parse_json, read_text
 
 MOST_FOLDERS = 5_000
 _ANSWER_FILES = re.compile(r"(answer|expected|ground_?truth|solution|scenario|oracle|label)[^/]*", re.IGNORECASE)
@@ -34,6 +34,19 @@ def case_folders(path: Path, named: str) -> list[Path]:
             f"{path}: {len(folders)} cases; at most {MOST_FOLDERS} are imported at once: name a part of it"
         )
     return folders
+
+
+def read_folders(path: Path, named: str, case: Callable[[Path, str], Foreign]) -> Iterator[Foreign | InvalidCase]:
+    """What `case` makes of each folder and the name it goes by, or what is wrong with it. Raises InvalidCase where
+    there is no such folder."""
+    folders = case_folders(path, named)
+    if not folders:
+        raise InvalidCase(f"{path}: no folder with a {named} in it; name the folder of a case, or of several")
+    for folder in folders:
+        try:
+            yield case(folder, folder.name if folder == path else folder.relative_to(path).as_posix())
+        except InvalidCase as problem:
+            yield problem
 
 
 def is_answer(path: Path) -> bool:

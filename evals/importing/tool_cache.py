@@ -26,7 +26,7 @@ from evals.case import InvalidCase
 from evals.importing.alerts import began_at, read_alerts
 from evals.importing.cloud_answers import CloudAnswer, event_facts, read_cloud
 from evals.importing.condensed import lines_of
-from evals.importing.folders import answers_of, case_folders
+from evals.importing.folders import answers_of, case_folders, read_folders
 from evals.importing.foreign import UNTOLD, Asked, Foreign, Measured, Piece, read_json, read_text
 from evals.importing.placing import DATABASE_IDS, INSTANCE_IDS, Place, clean_id, place
 from evals.importing.prometheus_answers import asked_of_prometheus, read_prometheus
@@ -55,14 +55,7 @@ def fits(path: Path) -> bool:
 
 def read(path: Path) -> Iterator[Foreign | InvalidCase]:
     """Every case, or what is wrong with it. Raises InvalidCase where there is none."""
-    folders = case_folders(path, CACHE)
-    if not folders:
-        raise InvalidCase(f"{path}: no folder with a {CACHE} in it; name the folder of a case, or of several")
-    for folder in folders:
-        try:
-            yield _case(folder, folder.name if folder == path else folder.relative_to(path).as_posix())
-        except InvalidCase as problem:
-            yield problem
+    return read_folders(path, CACHE, _case)
 
 
 def _case(folder: Path, name: str) -> Foreign:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +17,7 @@ from evals.replay import Recording
 from graph.ports import InquirySpec
 from server.settings import Settings
 from tests.evals.a_case import CRASHED, RECEIVED, made
+from tests.server.live import Answering, nothing, prometheus
 from tests.tools.inquiring import context, host, incident, inquiries
 from tools.clients.prometheus import PrometheusClient
 
@@ -52,46 +49,26 @@ def record_of(**more: Any) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def prometheus(asked: list[str]) -> Iterator[str]:
-    """Knows the alert's own series and `up` by its instance, nothing else."""
+def knowing(asked: list[str]) -> Answering:
+    """Of the alert's own series and `up` by its instance, and of nothing else."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            data: dict[str, Any] = {"groups": []}
-            if "/rules" not in self.path:
-                query = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
-                asked.append(query)
-                known = query.startswith(("namedprocess_up", 'up{instance="10.9.8.7:9100"}'))
-                is_range = "query_range" in self.path
-                one = {"metric": {"name": "cron"}} | (
-                    {"values": [[1, "0"], [2, "0"]]} if is_range else {"value": [2, "0"]}
-                )
-                data = {"resultType": "matrix" if is_range else "vector", "result": [one] if known else []}
-            body = json.dumps({"status": "success", "data": data}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str) -> dict[str, Any]:
+        if "/rules" in path:
+            return nothing(path)
+        query = parse_qs(urlsplit(path).query).get("query", [""])[0]
+        asked.append(query)
+        known = query.startswith(("namedprocess_up", 'up{instance="10.9.8.7:9100"}'))
+        is_range = "query_range" in path
+        values: dict[str, Any] = {"values": [[1, "0"], [2, "0"]]} if is_range else {"value": [2, "0"]}
+        one = {"metric": {"name": "cron"}} | values
+        return {"resultType": "matrix" if is_range else "vector", "result": [one] if known else []}
 
-        def log_message(self, *_: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    return answer
 
 
 async def answers(**more: Any) -> tuple[tuple[Recorded, ...], list[str]]:
     asked: list[str] = []
-    with prometheus(asked) as url:
+    with prometheus(knowing(asked)) as url:
         settings = Settings.model_validate({"prometheus": {"url": url}, "resources": [HERE | more]})
         return await ask(settings, record_of(**more)), asked
 

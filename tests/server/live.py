@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -70,14 +70,22 @@ class LiveServer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)
 
 
+Answering = Callable[[str], dict[str, Any]]
+"""From what was asked to the `data` of Prometheus's answer."""
+
+
+def nothing(path: str) -> dict[str, Any]:
+    """Of no rules and no series."""
+    return {"groups": []} if "/rules" in path else {"resultType": "vector", "result": []}
+
+
 @contextmanager
-def prometheus() -> Iterator[str]:
-    """The URL of a server that knows no rules and no series."""
+def prometheus(answering: Answering = nothing) -> Iterator[str]:
+    """The URL of a server that answers as Prometheus does."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            data = {"groups": []} if "/rules" in self.path else {"resultType": "vector", "result": []}
-            body = json.dumps({"status": "success", "data": data}).encode()
+            body = json.dumps({"status": "success", "data": answering(self.path)}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
