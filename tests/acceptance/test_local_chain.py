@@ -251,8 +251,10 @@ def test_eight_hung_hosts_do_not_keep_the_ninth_from_being_healed(world: World) 
         assert record["outcome"]["status"] == "escalated"
         assert record["diagnosis"]["suspected_cause"] == "host_unreachable"
         assert record["actions"] == []
-    # Whatever of the ninth's had waited behind the hung ones would have been given up, and be told as failed.
-    assert [item["source"] for item in ninth["evidence"] if item["status"] == "failed"] == []
+    # What waits behind others is given up in these words. A machine under load may be too slow to measure: no matter.
+    given_up = [item["text"] for item in ninth["evidence"] if item["status"] == "failed"]
+    for words in ("no free thread", "already under way", "no SSH connection"):
+        assert [text for text in given_up if words in text] == []
     # From each one's own alert: a hung host waits out its deadlines; the ninth's own questions take half of that on a
     # calm machine, and all of it where nine heals share a core.
     assert took(ninth, "first_action") < 2 * max(took(record, "diagnosed") for record in lost)
