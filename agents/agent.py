@@ -31,7 +31,7 @@ class HealWedged(PermanentError):
 class Pruner(Protocol):
     """Drops the checkpoints a resting heal no longer needs."""
 
-    async def prune(self, thread_id: str) -> None: ...
+    async def prune_thread(self, thread_id: str) -> None: ...
 
 
 class Agent:
@@ -77,7 +77,7 @@ class Agent:
                 return Resting(self._deps.clock.now(), "the worker is shutting down")
         end = await self._end(await self._graph.aget_state(config), incident)
         if self._pruner is not None:
-            await self._pruner.prune(incident.id)
+            await self._pruner.prune_thread(incident.id)
         return end
 
     async def _run(self, entry: HealState | Command[Any] | None, config: RunnableConfig) -> bool:

@@ -13,20 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Checkpoint, CheckpointMetadata
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+)
 
 from agents.agent import Pruner
-
-_OLDER = "thread_id = ? AND checkpoint_id < (SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?)"
+from agents.sqlite_saver import ThreadedSqliteSaver
 
 Fence = Callable[[str, str], None]
 """Given an incident and the holder of its heal; raises LeaseLost where that is no longer its holder."""
 
 POOL = 4
 CONNECT_SECONDS = 5.0
+
+NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
+"""LangGraph's, of writes that come from no node."""
 
 
 def no_fence(incident_id: str, holder: str) -> None:
@@ -61,41 +67,29 @@ class _Fenced:
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self.fence(*_whose(config))
-        await super().aput_writes(config, writes, task_id, task_path)  # type: ignore[misc]
+        # What a node gave is in the checkpoint that follows at once, as each super-step is one node's: kept here too,
+        # it would be written twice. Interrupts, answers to them, errors and what is put in from outside are not.
+        if task_id == NULL_TASK_ID or any(channel in WRITES_IDX_MAP for channel, _ in writes):
+            await super().aput_writes(config, writes, task_id, task_path)  # type: ignore[misc]
 
 
 def _whose(config: RunnableConfig) -> tuple[str, str]:
     return config["configurable"]["thread_id"], config["configurable"].get("holder", "")
 
 
-class SqlitePruner:
-    """Deletes all but the latest checkpoint of a thread; LangGraph's SQLite saver has no pruning of its own."""
-
-    def __init__(self, saver: AsyncSqliteSaver) -> None:
-        self._saver = saver
-
-    async def prune(self, thread_id: str) -> None:
-        async with self._saver.lock:
-            await self._saver.conn.execute(f"DELETE FROM writes WHERE {_OLDER}", (thread_id, thread_id))
-            await self._saver.conn.execute(f"DELETE FROM checkpoints WHERE {_OLDER}", (thread_id, thread_id))
-            await self._saver.conn.commit()
-
-
-class _FencedSqliteSaver(_Fenced, AsyncSqliteSaver):
+class _FencedSqliteSaver(_Fenced, ThreadedSqliteSaver):
     pass
 
 
 @asynccontextmanager
 async def sqlite_checkpoints(path: Path, fence: Fence = no_fence) -> AsyncIterator[Checkpoints]:
     """In a file of their own."""
-    async with aiosqlite.connect(path) as connection:
-        await connection.execute("PRAGMA journal_mode=WAL")
-        await connection.execute("PRAGMA synchronous=NORMAL")
-        await connection.execute("PRAGMA busy_timeout=5000")
-        saver = _FencedSqliteSaver(connection)
-        saver.fence = fence
-        await saver.setup()
-        yield Checkpoints(saver, SqlitePruner(saver))
+    saver = await _FencedSqliteSaver.open(path)
+    saver.fence = fence
+    try:
+        yield Checkpoints(saver, saver)
+    finally:
+        await saver.close()
 
 
 @asynccontextmanager
@@ -110,7 +104,7 @@ async def postgres_checkpoints(url: str, fence: Fence = no_fence) -> AsyncIterat
         pass
 
     class PostgresPruner:
-        async def prune(self, thread_id: str) -> None:
+        async def prune_thread(self, thread_id: str) -> None:
             await saver.aprune([thread_id])
 
     async def usable(connection: AsyncConnection[DictRow]) -> None:

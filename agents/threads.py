@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-_LISTED = "SELECT DISTINCT thread_id FROM checkpoints WHERE thread_id > {0} ORDER BY thread_id LIMIT {0}"
+from agents.sqlite_saver import ThreadedSqliteSaver
+
+_LISTED = "SELECT DISTINCT thread_id FROM checkpoints WHERE thread_id > %s ORDER BY thread_id LIMIT %s"
 
 
 class Threads:
@@ -18,11 +19,10 @@ class Threads:
 
     async def after(self, thread_id: str, limit: int) -> list[str]:
         """The next threads in the order of their ids."""
-        if isinstance(self._saver, AsyncSqliteSaver):
-            async with self._saver.lock, self._saver.conn.execute(_LISTED.format("?"), (thread_id, limit)) as cursor:
-                return [row[0] for row in await cursor.fetchall()]
+        if isinstance(self._saver, ThreadedSqliteSaver):
+            return await self._saver.threads(thread_id, limit)
         async with self._saver._cursor() as cursor:
-            await cursor.execute(_LISTED.format("%s"), (thread_id, limit))
+            await cursor.execute(_LISTED, (thread_id, limit))
             return [row["thread_id"] for row in await cursor.fetchall()]
 
     async def forget(self, thread_id: str) -> None:

@@ -24,6 +24,11 @@ class HeldLeases:
     def drop(self, incident_id: str, holder: str) -> None:
         self._until.pop((incident_id, holder), None)
 
+    def lapsed(self) -> list[tuple[str, str]]:
+        """The leases, by incident and holder, that were not renewed in time and are not known to be another's."""
+        now = elapsed()
+        return [of for of, until in self._until.items() if until <= now]
+
     def check(self, incident_id: str, holder: str) -> None:
         """Raises LeaseLost where the lease is not known to be ours now."""
         if self._until.get((incident_id, holder), 0.0) <= elapsed():

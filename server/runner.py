@@ -203,6 +203,8 @@ class Runner:
             self._takes_back_from = elapsed() + self._times.lease
             for incident_id, holder in list(self._held.items()):
                 await self._renewed(incident_id, holder)
+        for incident_id, holder in self._leases.lapsed():  # as after a standstill: we are heard of now
+            await self._renewed(incident_id, holder)
         if elapsed() >= self._takes_back_from:
             await self._store.take_back()
 

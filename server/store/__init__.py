@@ -167,7 +167,7 @@ class Store(TakingOn, People, Outgoing, Counting):
         return await self._db.read(lambda c: legs.runnable(c, now, limit))
 
     async def next_wake(self) -> datetime | None:
-        return await self._db.read(legs.next_wake)
+        return await self._db.glance(legs.next_wake)
 
     async def begin_leg(self, incident_id: str, leg: int, holder: str, lease_seconds: float) -> Leg | None:
         # Leases go by the time of the transaction: a process may be stopped for long between asking and writing.
@@ -176,7 +176,7 @@ class Store(TakingOn, People, Outgoing, Counting):
     async def claim(self, worker: str, lease_seconds: float, limit: int) -> list[Leg]:
         """At most so many legs that may run, now this worker's."""
         now = self._now()
-        if not await self._db.read(lambda c: legs.runnable(c, now, 1)):
+        if not await self._db.glance(lambda c: legs.any_runnable(c, now)):
             return []
         return await self._db.write(lambda c: legs.claim(c, worker, self._now(), lease_seconds, limit))
 
@@ -194,7 +194,7 @@ class Store(TakingOn, People, Outgoing, Counting):
         Returns how many legs."""
         now = self._now()
         # Asked for at every sweep, and nearly always in vain.
-        if not await self._db.read(lambda c: takeover.any_lost(c, now) or taking.any_run_out(c, now)):
+        if not await self._db.glance(lambda c: takeover.any_lost(c, now) or taking.any_run_out(c, now)):
             return 0
         over, back = await self._db.write(lambda c: (taking.run_out(c, now), takeover.take_back(c, self._now())))
         for incident_id in over:
@@ -229,7 +229,7 @@ class Store(TakingOn, People, Outgoing, Counting):
     # -- the ports of the graph: Journal, Fleet, Directives, Chronicle, EvidenceArchive ----------------------
 
     async def find(self, idempotency_key: str) -> AlreadyStarted | None:
-        return await self._db.read(lambda c: sideeffects.find(c, idempotency_key))
+        return await self._db.glance(lambda c: sideeffects.find(c, idempotency_key))
 
     async def start(self, request: JournalRequest) -> Started | AlreadyStarted | Hold | Refusal:
         return await self._db.write(lambda c: sideeffects.start(c, self._timed(request), self._rules))
@@ -247,10 +247,10 @@ class Store(TakingOn, People, Outgoing, Counting):
 
     async def view(self, resource: Resource) -> FleetView:
         now = self._now()
-        return await self._db.read(lambda c: fleet.view(c, resource, self._rules, now))
+        return await self._db.glance(lambda c: fleet.view(c, resource, self._rules, now))
 
     async def stop(self, incident_id: str) -> Stop | None:
-        return await self._db.read(lambda c: sideeffects.stop(c, incident_id))
+        return await self._db.glance(lambda c: sideeffects.stop(c, incident_id))
 
     async def tell(self, entry: Entry) -> None:
         await self._db.write(lambda c: chronicle.told(c, entry))
@@ -265,7 +265,7 @@ class Store(TakingOn, People, Outgoing, Counting):
         await self._db.write(lambda c: model_calls.called(c, call))
 
     async def spent(self, incident_id: str) -> Spent:
-        return await self._db.read(lambda c: model_calls.spent(c, incident_id))
+        return await self._db.glance(lambda c: model_calls.spent(c, incident_id))
 
     async def spent_since(self, at: datetime) -> Spent:
         return await self._db.read(lambda c: model_calls.spent_since(c, at.timestamp()))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, null, select, update
 
 from agents.legs import WaitingForApproval
+from server.store import quick
 from server.store.notices import notice
 from server.store.rows import add, iso, stamp
 from server.store.schema import approvals, audit
@@ -24,9 +25,7 @@ _ANSWERED = (
 def ask(connection: Connection, row: Row[Any], asked: WaitingForApproval, now: datetime) -> None:
     """Put the question, unless it is the one that waits already."""
     fingerprint = asked.plan.plan_fingerprint
-    latest = connection.execute(
-        select(approvals).where(approvals.c.incident_id == row.id).order_by(approvals.c.id.desc())
-    ).first()
+    latest = quick.first(connection, _LATEST_REQUEST, {"of_id": row.id})
     if latest is not None and latest.state == "waiting" and latest.asked_fingerprint == fingerprint:
         return
     connection.execute(
@@ -65,7 +64,7 @@ def ask(connection: Connection, row: Row[Any], asked: WaitingForApproval, now: d
 
 def answer(connection: Connection, row: Row[Any], now: datetime) -> Mapping[str, Any] | None:
     """The answer to the latest approval request: a human's, or its expiry."""
-    latest = connection.execute(_LATEST_REQUEST, {"of_id": row.id}).first()
+    latest = quick.first(connection, _LATEST_REQUEST, {"of_id": row.id})
     if latest is None:
         return None
     if latest.state == "waiting" and latest.expires_at <= stamp(now):
@@ -82,4 +81,4 @@ def answer(connection: Connection, row: Row[Any], now: datetime) -> Mapping[str,
 
 def answered(connection: Connection, incident_id: str) -> None:
     """The leg has ended with the answer taken in: it must not answer a later question too."""
-    connection.execute(_ANSWERED, {"of_id": incident_id})
+    quick.run(connection, _ANSWERED, {"of_id": incident_id})

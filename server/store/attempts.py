@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from graph.records import Attempt
+from server.store import quick
 from server.store.recalling import story_of
 from server.store.rows import attempts_of, moment, outcome_of
 from server.store.schema import journal, timeline
@@ -33,7 +34,7 @@ def all_attempts(connection: Connection, row: Row[Any], now: datetime) -> tuple[
     """Every attempt of an incident, the unclosed one included, oldest first."""
     closed = attempts_of(row)
     last = max((attempt.number for attempt in closed), default=0)
-    found = connection.execute(_UNCLOSED, {"of_id": row.id, "last": last}).all()
+    found = quick.rows(connection, _UNCLOSED, {"of_id": row.id, "last": last})
     if not found:
         return closed
     unclosed = Attempt(
@@ -61,6 +62,6 @@ def _why(row: Row[Any]) -> str:
 
 def last_diagnosis(connection: Connection, incident_id: str) -> Mapping[str, Any]:
     """What was last suspected, as it was told; empty where nothing was."""
-    records = connection.execute(_DIAGNOSES, {"of_id": incident_id}).scalars()
-    told = next((told["diagnosis"] for told in records if told.get("diagnosis")), None)
+    records = quick.rows(connection, _DIAGNOSES, {"of_id": incident_id})
+    told = next((told["diagnosis"] for (told,) in records if told.get("diagnosis")), None)
     return told or story_of(connection, incident_id).get("diagnosis") or {}

@@ -85,7 +85,7 @@ def acknowledged(connection: Connection, incident_id: str) -> dict[str, Any] | N
 
 def _fan_out(connection: Connection, telling: Telling, payload: Mapping[str, Any], key: str, now: datetime) -> None:
     event, incident_id = str(payload["event"]), str(payload["incident_id"])
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).first()
+    row = incident_row(connection, incident_id)
     if row is None:
         return
     dedup = str(payload.get("key") or key)

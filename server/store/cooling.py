@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 from graph.ports import Hold
 from graph.records import Outcome
 from graph.rules.budget import FleetLimits, cooling
-from server.store import places
+from server.store import places, quick
 from server.store.budget_tables import cool_downs
 from server.store.rows import iso, moment, stamp, upsert
 
@@ -20,7 +20,7 @@ _OF_RESOURCE = select(cool_downs).where(cool_downs.c.resource == bindparam("of_r
 
 def hold(connection: Connection, resource_key: str, limits: FleetLimits, now: datetime) -> Hold | None:
     """Why nothing is done to the resource now, or None."""
-    row = connection.execute(_OF_RESOURCE, {"of_resource": resource_key}).first()
+    row = quick.first(connection, _OF_RESOURCE, {"of_resource": resource_key})
     return None if row is None else cooling(row.number, moment(row.escalated_at), limits, now)
 
 

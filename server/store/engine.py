@@ -54,6 +54,8 @@ class Database:
         self._closed = False
         self._own: Connection | None = None
         """The writer's own connection, on SQLite: from the pool it would cost a tenth of a small commit."""
+        self._looking: Connection | None = None
+        """For `glance`."""
         self.failing: str | None = None
         """Why a commit came to nothing, until somebody has seen that it would not now: most commits write nothing."""
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
@@ -106,6 +108,27 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
+    async def glance(self, work: Callable[[Connection], T]) -> T:
+        """A look at a few rows by an index, as every step of a heal takes some. Raises as `read`.
+
+        On SQLite at once and in the event loop: there no writer keeps a reader waiting, and to have a thread look takes
+        ten times as long as to look.
+        """
+        if self._shared:
+            return await self.read(work)
+        try:
+            if self._looking is None:
+                self._looking = self._engine.connect()
+            with self._looking.begin():
+                return work(self._looking)
+        except Exception as error:
+            if self._looking is not None:
+                self._looking.invalidate()
+            self._looking = None
+            if isinstance(error, LOST):
+                raise StoreBusy(f"the database could not be read: {error.orig}") from error
+            raise
+
     @property
     def url(self) -> str | None:
         """Where others listen for what is written here; None where there is only this process."""
@@ -120,6 +143,8 @@ class Database:
         # Not in asyncio's default threads: the queue engine lends its own to the loop and takes them away.
         await asyncio.get_running_loop().run_in_executor(self._readers, self._writer.join, 10)
         self._readers.shutdown(wait=True)
+        if self._looking is not None:
+            self._looking.close()
         self._engine.dispose()
 
     def _write_loop(self) -> None:
@@ -177,7 +202,7 @@ class Database:
                 for work, done in batch:
                     try:
                         # Alone, it needs no savepoint to fail by itself.
-                        with nullcontext() if alone else connection.begin_nested():
+                        with nullcontext() if alone else _savepoint(connection):
                             settled.append((done, work(connection), None))
                     except LOST:
                         raise  # The transaction is lost with it, and with that what the others wrote.
@@ -193,6 +218,26 @@ class Database:
         for done, value, failure in settled:
             if done.set_running_or_notify_cancel():
                 done.set_exception(failure) if failure else done.set_result(value)
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """What fails within is undone; straight on SQLite's driver, as `server.store.quick` is."""
+    if connection.dialect.name != "sqlite":
+        with connection.begin_nested():
+            yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("SAVEPOINT one")
+    try:
+        yield
+    except LOST:
+        raise
+    except BaseException:
+        driver.execute("ROLLBACK TO one")
+        driver.execute("RELEASE one")
+        raise
+    driver.execute("RELEASE one")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from graph.rules.flapping import Damping
 from graph.rules.freezing import FreezeWindow, frozen
 from graph.rules.scopes import ALL, covers
 from graph.rules.storms import StormRules
-from server.store import auditing, flapping, ladder, limits, storm_holding
+from server.store import auditing, flapping, ladder, limits, quick, storm_holding
 from server.store.people_tables import pauses
 from server.store.rows import iso, moment, stamp, upsert
 from server.store.schema import incidents, journal, leases
@@ -143,4 +143,4 @@ def _window(window: FreezeWindow, now: datetime) -> dict[str, Any]:
 
 
 def _in_force(connection: Connection, now: float) -> Sequence[Row[Any]]:
-    return connection.execute(_IN_FORCE, {"now": now}).all()
+    return quick.rows(connection, _IN_FORCE, {"now": now})

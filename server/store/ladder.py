@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, true, update
+from sqlalchemy import Connection, Row, bindparam, func, select, true, update
 
 from graph.records import Outcome
+from server.store import quick
 from server.store.attempts import last_diagnosis
 from server.store.auditing import record
 from server.store.notices import notice
@@ -19,15 +20,19 @@ from server.store.rows import iso, stamp, tell
 from server.store.schema import approvals, incidents, journal
 from server.store.who import Who
 
+_DEMOTED = select(demotions).where(demotions.c.resource_kind == bindparam("of_kind"), demotions.c.lifted_at.is_(None))
+_ASKED = select(approvals.c.plan_fingerprint).where(
+    approvals.c.incident_id == bindparam("of_id"), approvals.c.decision.in_(("approve", "edit"))
+)
+_UNASKED = select(journal).where(journal.c.incident_id == bindparam("of_id"), journal.c.plan_fingerprint.not_in(_ASKED))
+
 WRONG_REPAIR = ("made_worse", "rollback_failed")
 """Rules of outcomes that say a repair did harm."""
 
 
 def demoted(connection: Connection, resource_kind: str) -> dict[str, str]:
     """Issue types of a kind that are not repaired unasked any more, each with a sentence why."""
-    rows = connection.execute(
-        select(demotions).where(demotions.c.resource_kind == resource_kind, demotions.c.lifted_at.is_(None))
-    )
+    rows = quick.rows(connection, _DEMOTED, {"of_kind": resource_kind})
     return {row.issue_type: f"({resource_kind}, {row.issue_type}) was demoted to asking: {row.why}" for row in rows}
 
 
@@ -100,12 +105,7 @@ def _demote(connection: Connection, row: Row[Any], why: str, now: datetime, sinc
 
 def _unasked(connection: Connection, incident_id: str) -> Sequence[Row[Any]]:
     """The side effects of an incident that nobody had approved."""
-    asked = select(approvals.c.plan_fingerprint).where(
-        approvals.c.incident_id == incident_id, approvals.c.decision.in_(("approve", "edit"))
-    )
-    return connection.execute(
-        select(journal).where(journal.c.incident_id == incident_id, journal.c.plan_fingerprint.not_in(asked))
-    ).all()
+    return quick.rows(connection, _UNASKED, {"of_id": incident_id})
 
 
 def ended_since(connection: Connection, since: float) -> Iterable[dict[str, Any]]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Float, Row, and_, bindparam, func, or_, selec
 
 from agents.legs import Finished, LegEnd, Resting
 from graph.records import Attempt, Incident, Outcome, Times
-from server.store import asking, cooling, ladder, past, places, taking, tallies
+from server.store import asking, cooling, ladder, past, places, quick, taking, tallies
 from server.store.attempts import all_attempts
 from server.store.clocks import set_back
 from server.store.fleet import FleetRules
@@ -76,29 +76,37 @@ def may_run(now: Any) -> Any:
 
 _MAY_RUN = may_run(bindparam("now", type_=Float))
 _RUNNABLE = (
-    select(incidents)
+    select(incidents.c.id, incidents.c.leg, incidents.c.resource_kind, incidents.c.resource_id)
     .where(_MAY_RUN)
     .order_by(func.coalesce(incidents.c.wake_at, incidents.c.received_at), incidents.c.number)
     .limit(bindparam("most"))
 )
+_ANY_RUNNABLE = select(incidents.c.id).where(_MAY_RUN).limit(1)
 _ITS_LEG = select(incidents).where(incidents.c.id == bindparam("of_id"), _MAY_RUN)
 _OWNER = select(leases.c.incident_id).where(leases.c.target == bindparam("of_target"))
 _LET_GO = leases.delete().where(leases.c.incident_id == bindparam("of_id"))
 _RESTING = incidents.c.phase.in_(("waiting", "waiting_approval"))
 _NEXT_WAKE = select(func.min(incidents.c.wake_at)).where(_RESTING)
 _FIRING = select(func.count()).where(alerts.c.incident_id == bindparam("of_id"), alerts.c.status == "firing")
+_MINE = (incidents.c.id == bindparam("of_id"), incidents.c.holder == bindparam("of_holder"))
+_RENEW = update(incidents).where(*_MINE, incidents.c.phase == "running")
 _NEWS = _FIRING.where(alerts.c.news_at > bindparam("began"))
 
 
 def runnable(connection: Connection, now: datetime, limit: int) -> list[Runnable]:
     """The legs that may be started, longest waiting first."""
-    rows = connection.execute(_RUNNABLE, {"now": stamp(now), "most": limit})
+    rows = quick.rows(connection, _RUNNABLE, {"now": stamp(now), "most": limit})
     return [Runnable(row.id, row.leg, f"{row.resource_kind}/{row.resource_id}", row.resource_kind) for row in rows]
+
+
+def any_runnable(connection: Connection, now: datetime) -> bool:
+    """Whether there is something for `claim`."""
+    return quick.first(connection, _ANY_RUNNABLE, {"now": stamp(now)}) is not None
 
 
 def next_wake(connection: Connection) -> datetime | None:
     """When the next resting heal wants to go on."""
-    at = connection.execute(_NEXT_WAKE).scalar()
+    at = quick.scalar(connection, _NEXT_WAKE, {})
     return None if at is None else moment(at)
 
 
@@ -106,11 +114,11 @@ def begin(
     connection: Connection, incident_id: str, leg: int, holder: str, now: datetime, lease_seconds: float
 ) -> Leg | None:
     """Take the leg, or None where it is not (or no longer) to be had."""
-    row = connection.execute(_ITS_LEG, {"of_id": incident_id, "now": stamp(now)}).first()
+    row = quick.first(connection, _ITS_LEG, {"of_id": incident_id, "now": stamp(now)})
     if row is None or row.leg != leg:
         return None
     target = f"{row.resource_kind}/{row.resource_id}"
-    owner = connection.execute(_OWNER, {"of_target": target}).scalar()
+    owner = quick.scalar(connection, _OWNER, {"of_target": target})
     if owner not in (None, incident_id):
         # A leg's number is used once: the next try, when the other may have let go, is another leg.
         wake = stamp(now) + LEASED_LOOK_AGAIN_SECONDS
@@ -148,9 +156,8 @@ def claim(connection: Connection, worker: str, now: datetime, lease_seconds: flo
 
 def renew(connection: Connection, incident_id: str, holder: str, now: datetime, lease_seconds: float) -> bool:
     """Keep the lease; False where it is somebody else's by now."""
-    mine = and_(incidents.c.id == incident_id, incidents.c.holder == holder, incidents.c.phase == "running")
-    done = connection.execute(update(incidents).where(mine).values(lease_until=stamp(now) + lease_seconds))
-    return done.rowcount == 1
+    of = {"of_id": incident_id, "of_holder": holder}
+    return quick.run(connection, _RENEW, {**of, "lease_until": stamp(now) + lease_seconds}) == 1
 
 
 def end(
@@ -193,7 +200,7 @@ def finish(
     connection: Connection, row: Row[Any], outcome: Outcome, now: datetime, common: Mapping[str, Any], rules: FleetRules
 ) -> None:
     """Write the outcome. What is mitigated lets go of its resource; what needs a human keeps it."""
-    still_firing = connection.execute(_FIRING, {"of_id": row.id}).scalar_one()
+    still_firing = quick.scalar(connection, _FIRING, {"of_id": row.id})
     taken = taking.active(connection, row.id) is not None
     keeps = taken or (outcome.status in ("escalated", "declined") and still_firing > 0)
     change(
@@ -210,7 +217,7 @@ def finish(
     tallies.heal_ended(connection, outcome.status, stamp(now) - row.received_at)
     taking.withdraw_request(connection, row.id)
     if not keeps:
-        connection.execute(_LET_GO, {"of_id": row.id})
+        quick.run(connection, _LET_GO, {"of_id": row.id})
     elif not taken:
         taking.keep_only_own(connection, row, outcome.rule)
     if not keeps or outcome.rule not in taking.MAY_STILL_ACT:
@@ -225,7 +232,7 @@ def finish(
 def _news_since(connection: Connection, row: Row[Any]) -> bool:
     """Whether an alert fires that came, or came again, after this leg was given its incident: nobody verified it."""
     began = row.begun_at if row.begun_at is not None else row.received_at
-    return bool(connection.execute(_NEWS, {"of_id": row.id, "began": began}).scalar_one())
+    return bool(quick.scalar(connection, _NEWS, {"of_id": row.id, "began": began}))
 
 
 def _failed(

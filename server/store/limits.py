@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from graph.ports import Hold, JournalRequest
 from graph.records import Resource
 from graph.rules.budget import FleetLimits, disrupts
 from graph.rules.safety import resource_rate
-from server.store import cooling, places, rates
+from server.store import cooling, places, quick, rates
 from server.store.schema import journal
+
+_EARLIER = select(journal.c.attempt).where(
+    journal.c.incident_id == bindparam("of_id"),
+    journal.c.attempt == bindparam("of_attempt"),
+    journal.c.idempotency_key != bindparam("key"),
+)
 
 
 def reserved(
@@ -78,9 +84,5 @@ def state(connection: Connection, limits: FleetLimits, now: datetime) -> dict[st
 
 def _begun(connection: Connection, request: JournalRequest) -> bool:
     """Whether an earlier step of the same attempt has begun."""
-    earlier = (
-        journal.c.incident_id == request.incident_id,
-        journal.c.attempt == request.attempt,
-        journal.c.idempotency_key != request.idempotency_key,
-    )
-    return connection.execute(select(journal.c.attempt).where(*earlier).limit(1)).first() is not None
+    of = {"of_id": request.incident_id, "of_attempt": request.attempt, "key": request.idempotency_key}
+    return quick.first(connection, _EARLIER, of) is not None

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import Connection, bindparam, case, func, select
 
 from agents.reasoning.ledger import ModelCall, Spent
-from server.store import tallies
+from server.store import quick, tallies
 from server.store.recalling import pack_of
 from server.store.rows import add, iso, stamp
 from server.store.schema import model_calls as calls
@@ -17,6 +17,19 @@ from server.store.schema import model_texts
 
 _SHARED = ("system", "schema")
 """What most calls of a kind have in common: each such text is kept once."""
+
+_KNOWN = select(model_texts.c.digest).where(model_texts.c.digest == bindparam("of_digest"))
+_SUM = select(
+    func.count(),
+    func.coalesce(func.sum(calls.c.input_tokens), 0),
+    func.coalesce(func.sum(calls.c.output_tokens), 0),
+    func.coalesce(func.sum(calls.c.seconds), 0.0),
+    func.sum(calls.c.cost_usd),
+    func.count(calls.c.cost_usd),
+    func.coalesce(func.sum(case((calls.c.reported == 0, 1), else_=0)), 0),
+)
+_OF_INCIDENT = _SUM.where(calls.c.incident_id == bindparam("of_id"))
+_SINCE = _SUM.where(calls.c.at >= bindparam("since"))
 
 
 def called(connection: Connection, call: ModelCall) -> None:
@@ -56,19 +69,19 @@ def called(connection: Connection, call: ModelCall) -> None:
 def _kept(connection: Connection, text: str) -> str:
     """The digest under which the text is kept."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    if connection.execute(select(model_texts.c.digest).where(model_texts.c.digest == digest)).first() is None:
+    if quick.first(connection, _KNOWN, {"of_digest": digest}) is None:
         add(connection, model_texts, digest=digest, text=text)
     return digest
 
 
 def spent(connection: Connection, incident_id: str) -> Spent:
     """What the calls of one incident have come to."""
-    return _sum(connection, calls.c.incident_id == incident_id)
+    return _summed(quick.first(connection, _OF_INCIDENT, {"of_id": incident_id}))
 
 
 def spent_since(connection: Connection, at: float) -> Spent:
     """What all calls since that time (seconds since the epoch) have come to."""
-    return _sum(connection, calls.c.at >= at)
+    return _summed(quick.first(connection, _SINCE, {"since": at}))
 
 
 def of_incident(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
@@ -135,17 +148,6 @@ def summary(connection: Connection, incident_id: str) -> dict[str, Any] | None:
     }
 
 
-def _sum(connection: Connection, which: ColumnElement[bool]) -> Spent:
-    row = connection.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(calls.c.input_tokens), 0),
-            func.coalesce(func.sum(calls.c.output_tokens), 0),
-            func.coalesce(func.sum(calls.c.seconds), 0.0),
-            func.sum(calls.c.cost_usd),
-            func.count(calls.c.cost_usd),
-            func.coalesce(func.sum(case((calls.c.reported == 0, 1), else_=0)), 0),
-        ).where(which)
-    ).one()
+def _summed(row: Any) -> Spent:
     number, asked, answered, seconds, cost, priced, estimated = row
     return Spent(number, int(asked), int(answered), float(seconds), cost if priced == number else None, int(estimated))

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Float, bindparam, or_, select, update
 
 from graph.rules.notifying import CALLS
+from server.store import quick
 from server.store.clocks import set_back
 from server.store.folding import folded
 from server.store.rows import add, incident_row, iso, stamp
@@ -84,13 +85,13 @@ def put(connection: Connection, payload: Mapping[str, Any], now: datetime) -> No
 
 def due(connection: Connection, now: datetime, limit: int = 50) -> list[Notice]:
     """What nobody has been told yet, oldest first."""
-    rows = connection.execute(_DUE, {"now": stamp(now), "most": limit})
+    rows = quick.rows(connection, _DUE, {"now": stamp(now), "most": limit})
     return [Notice(row.id, row.payload) for row in rows]
 
 
 def settled(connection: Connection, notice_id: int, now: datetime) -> bool:
     """Who is told is settled. False where it was before."""
-    return connection.execute(_SETTLE, {"of_id": notice_id, "sent_at": stamp(now)}).rowcount == 1
+    return quick.run(connection, _SETTLE, {"of_id": notice_id, "sent_at": stamp(now)}) == 1
 
 
 def _call(connection: Connection, payload: Mapping[str, Any], now: datetime) -> None:

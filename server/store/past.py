@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select, update
 
 from agents.reasoning.lore import Likeness, PastAttempt, PastIncident
 from graph.kind import NO_FAULT
 from graph.records import Incident, Outcome
+from server.store import quick
 from server.store.attempts import all_attempts, last_diagnosis
 from server.store.rows import attempts_of, moment, outcome_of, stamp, upsert
 from server.store.schema import alerts, incidents, past_heals
@@ -26,6 +27,9 @@ MAX_CAUSES = 5
 MAX_ALERTNAMES = 10
 REASON_CHARS = 300
 MOST_TO_CATCH_UP = 2_000
+_LATEST_ALERTS = (
+    select(alerts.c.body).where(alerts.c.incident_id == bindparam("of_id")).order_by(alerts.c.id.desc()).limit(100)
+)
 
 # -- writing ------------------------------------------------------------------------------------------------
 
@@ -110,10 +114,8 @@ def _what(connection: Connection, row: Row[Any], tried: Sequence[PastAttempt]) -
 
 def alertnames(connection: Connection, incident_id: str) -> list[str]:
     """The names of an incident's latest alerts."""
-    bodies = connection.execute(
-        select(alerts.c.body).where(alerts.c.incident_id == incident_id).order_by(alerts.c.id.desc()).limit(100)
-    ).scalars()
-    names = dict.fromkeys(str(body["labels"].get("alertname", "unnamed"))[:200] for body in bodies)
+    bodies = quick.rows(connection, _LATEST_ALERTS, {"of_id": incident_id})
+    names = dict.fromkeys(str(body["labels"].get("alertname", "unnamed"))[:200] for (body,) in bodies)
     return list(names)[:MAX_ALERTNAMES]
 
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, or_, select
 
 from graph.ports import Hold, JournalRequest
 from graph.records import Resource
 from graph.rules.budget import FleetLimits, UnderRepair, no_place
+from server.store import quick
 from server.store.budget_tables import held_heals, places
 from server.store.rows import change, incident_row, iso, stamp, upsert
 from server.store.schema import incidents
@@ -22,6 +23,8 @@ from server.store.schema import incidents
 PROMISE_SECONDS = 15.0
 RULE = "fleet_budget"
 _GIVE_BACK = places.delete().where(places.c.incident_id == bindparam("of_id")).returning(places)
+_COUNTED = (places.c.incident_id == bindparam("of_id"), places.c.promised_until.is_(None))
+_BEGUN = select(places.c.incident_id).where(*_COUNTED, places.c.attempt <= bindparam("last"))
 _AT_ITS_END = (
     select(places.c.promised_until, held_heals.c.rule, held_heals.c.since)
     .select_from(incidents)
@@ -56,7 +59,7 @@ def reserve(connection: Connection, resource: Resource, request: JournalRequest)
 
 def release(connection: Connection, incident_id: str, now: datetime) -> None:
     """The incident needs no place any more. What it frees is promised to whoever has waited longest."""
-    row = connection.execute(_GIVE_BACK, {"of_id": incident_id}).first()
+    row = quick.first(connection, _GIVE_BACK, {"of_id": incident_id})
     if row is None or not row.of_group or (row.promised_until or stamp(now) + 1) <= stamp(now):
         return
     waits = _longest_waiting(connection, row.of_group)
@@ -67,14 +70,14 @@ def release(connection: Connection, incident_id: str, now: datetime) -> None:
 def attempt_ended(connection: Connection, incident_id: str, closed: Sequence[Mapping[str, Any]], now: datetime) -> None:
     """These attempts are closed: what was reserved for one of them is free."""
     last = max((int(attempt["number"]) for attempt in closed), default=0)
-    held = and_(places.c.incident_id == incident_id, places.c.promised_until.is_(None), places.c.attempt <= last)
-    if connection.execute(select(places.c.incident_id).where(held)).first() is not None:
+    if quick.first(connection, _BEGUN, {"of_id": incident_id, "last": last}) is not None:
         release(connection, incident_id, now)
 
 
 def leg_ended(connection: Connection, incident_id: str, rule: str, limits: FleetLimits, now: datetime) -> None:
     """A leg has ended; `rule` is what holds its heal now, or empty. A promise not taken up goes to the next."""
-    found = connection.execute(_AT_ITS_END, {"of_id": incident_id}).one()
+    found = quick.first(connection, _AT_ITS_END, {"of_id": incident_id})
+    assert found is not None, "a leg is of an incident there is"
     if found.rule is not None and found.rule != rule:
         connection.execute(held_heals.delete().where(held_heals.c.incident_id == incident_id))
     if found.promised_until is not None and rule == RULE:

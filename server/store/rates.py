@@ -6,13 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from graph.ports import Hold, JournalRequest
 from graph.rules.budget import HOUR, FleetLimits, too_often
+from server.store import quick
 from server.store.budget_tables import recent_starts
 from server.store.rows import iso, moment, stamp, upsert
 from server.store.schema import journal
+
+_OF_RESOURCE = select(func.count(), func.min(journal.c.started_at)).where(
+    journal.c.resource == bindparam("key"),
+    journal.c.started_at > bindparam("since"),
+    journal.c.idempotency_key != bindparam("but"),
+)
 
 
 def note(connection: Connection, request: JournalRequest, group: str) -> None:
@@ -24,10 +31,8 @@ def note(connection: Connection, request: JournalRequest, group: str) -> None:
 
 def of_resource(connection: Connection, resource_key: str, now: datetime, but: str = "") -> tuple[int, datetime | None]:
     """How many side effects a resource had in the last hour, and when the oldest of them began."""
-    of = (journal.c.resource == resource_key, journal.c.started_at > stamp(now - HOUR))
-    found = connection.execute(
-        select(func.count(), func.min(journal.c.started_at)).where(*of, journal.c.idempotency_key != but)
-    ).one()
+    found = quick.first(connection, _OF_RESOURCE, {"key": resource_key, "since": stamp(now - HOUR), "but": but})
+    assert found is not None, "a count is a row"
     return found[0], moment(found[1]) if found[1] is not None else None
 
 

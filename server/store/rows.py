@@ -15,6 +15,7 @@ from sqlalchemy import ClauseElement, Connection, Insert, Row, Table, bindparam,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from graph.records import Alert, Attempt, Incident, Outcome, Resource
+from server.store import quick
 from server.store.schema import alerts, incidents, timeline
 
 MAX_NUMBER_DIGITS = 15
@@ -49,26 +50,26 @@ def incident_row(connection: Connection, incident_id: str) -> Row[Any] | None:
     by_number = incident_id.isascii() and incident_id.isdigit() and len(incident_id) <= MAX_NUMBER_DIGITS
     if by_number:
         return connection.execute(select(incidents).where(incidents.c.number == int(incident_id))).first()
-    return connection.execute(_BY_ID, {"of_id": incident_id}).first()
+    return quick.first(connection, _BY_ID, {"of_id": incident_id})
 
 
 def change(connection: Connection, incident_id: str, **values: Any) -> None:
     if _plain(values):
-        connection.execute(_CHANGE, {"of_id": incident_id, **values})
+        quick.run(connection, _CHANGE, {"of_id": incident_id, **values})
     else:
         connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
 
 
 def incident_record(connection: Connection, row: Row[Any]) -> Incident:
     """The incident with all its alerts."""
-    found = connection.execute(_ALERTS, {"of_id": row.id})
+    found = quick.rows(connection, _ALERTS, {"of_id": row.id})
     return Incident(
         id=row.id,
         number=row.number,
         resource_kind=row.resource_kind,
         resource_id=row.resource_id,
         issue_types=tuple(row.issue_types),
-        alerts=tuple(Alert.model_validate(body) for body in found.scalars()),
+        alerts=tuple(Alert.model_validate(body) for (body,) in found),
         received_at=moment(row.received_at),
         resource=Resource.model_validate(row.resource) if row.resource else None,
     )
@@ -84,7 +85,7 @@ def outcome_of(row: Row[Any]) -> Outcome | None:
 
 def upsert(connection: Connection, table: Table, values: Mapping[str, Any], key: tuple[str, ...]) -> None:
     """Insert, or replace the other columns of the row with that key."""
-    connection.execute(_upserting(connection.dialect.name, table, tuple(values), key), dict(values))
+    quick.run(connection, _upserting(connection.dialect.name, table, tuple(values), key), values)
 
 
 @cache
@@ -132,6 +133,6 @@ def tell(
 
 def add(connection: Connection, table: Table, **values: Any) -> None:
     if _plain(values):
-        connection.execute(_adding(table), values)
+        quick.run(connection, _adding(table), values)
     else:
         connection.execute(insert(table).values(**values))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from graph.ports import AlreadyStarted, Hold, JournalRequest, Refusal, Started
 from graph.records import ActionResult, Stop
-from server.store import fleet, limits, storm_holding, taking, tallies
+from server.store import fleet, limits, quick, storm_holding, taking, tallies
 from server.store.fleet import FleetRules
 from server.store.rows import add, incident_row, moment, stamp, upsert
 from server.store.schema import approvals, incidents, journal, leases
@@ -18,14 +18,21 @@ PAUSED_LOOK_AGAIN = timedelta(seconds=5)
 LEASED_LOOK_AGAIN = timedelta(seconds=10)
 
 _BY_KEY = select(journal).where(journal.c.idempotency_key == bindparam("key"))
+_ENDS = update(journal).where(journal.c.idempotency_key == bindparam("key"), journal.c.finished_at.is_(None))
 _OWNER = select(leases.c.incident_id).where(leases.c.target == bindparam("of_target"))
+_UNSETTLED = select(journal.c.action, journal.c.deadline_at).where(
+    journal.c.incident_id == bindparam("of_id"),
+    journal.c.attempt != bindparam("of_attempt"),
+    journal.c.finished_at.is_(None),
+    journal.c.deadline_at > bindparam("now"),
+)
 _TOLD = (incidents.c.cancel_by, incidents.c.withdrawn, incidents.c.attempts)
 _STOPPED = select(*_TOLD).where(incidents.c.id == bindparam("of_id"))
 
 
 def find(connection: Connection, key: str) -> AlreadyStarted | None:
     """What is known of a side effect that was begun."""
-    row = connection.execute(_BY_KEY, {"key": key}).first()
+    row = quick.first(connection, _BY_KEY, {"key": key})
     return None if row is None else _begun(row)
 
 
@@ -83,20 +90,15 @@ def restart(connection: Connection, request: JournalRequest, rules: FleetRules) 
 
 def finish(connection: Connection, result: ActionResult) -> None:
     """Write how it ended; the first to write is believed."""
-    key = journal.c.idempotency_key == result.idempotency_key
     ended = stamp(result.finished_at) if result.finished_at else None
-    done = connection.execute(
-        update(journal)
-        .where(key, journal.c.finished_at.is_(None))
-        .values(result=result.model_dump(mode="json"), finished_at=ended)
-    )
-    if done.rowcount and ended is not None:
+    values = {"result": result.model_dump(mode="json"), "finished_at": ended}
+    if quick.run(connection, _ENDS, {"key": result.idempotency_key, **values}) and ended is not None:
         tallies.count(connection, tallies.ACTIONS, result.action, result.status)
 
 
 def stop(connection: Connection, incident_id: str) -> Stop | None:
     """Whether people or Alertmanager have said that the heal should go no further."""
-    row = connection.execute(_STOPPED, {"of_id": incident_id}).first()
+    row = quick.first(connection, _STOPPED, {"of_id": incident_id})
     if row is None:
         return None
     if row.cancel_by:
@@ -144,7 +146,7 @@ def _against(connection: Connection, request: JournalRequest, rules: FleetRules)
 def _leased_to_another(connection: Connection, request: JournalRequest) -> Hold | None:
     """Looked at before any is taken: to keep some while waiting for others would let two repairs wait for ever."""
     for target in request.touches:
-        owner = connection.execute(_OWNER, {"of_target": target}).scalar()
+        owner = quick.scalar(connection, _OWNER, {"of_target": target})
         if owner not in (None, request.incident_id):
             other = incident_row(connection, owner)
             number = other.number if other is not None else "?"
@@ -154,13 +156,8 @@ def _leased_to_another(connection: Connection, request: JournalRequest) -> Hold 
 
 def _under_way(connection: Connection, request: JournalRequest) -> Hold | None:
     """A step of another attempt that may still run: one whose worker died before the heal was begun afresh."""
-    unsettled = (
-        journal.c.incident_id == request.incident_id,
-        journal.c.attempt != request.attempt,
-        journal.c.finished_at.is_(None),
-        journal.c.deadline_at > stamp(request.now),
-    )
-    row = connection.execute(select(journal.c.action, journal.c.deadline_at).where(*unsettled)).first()
+    of = {"of_id": request.incident_id, "of_attempt": request.attempt, "now": stamp(request.now)}
+    row = quick.first(connection, _UNSETTLED, of)
     if row is None:
         return None
     return Hold("unsettled", f"{row.action}, begun before, may still be under way", moment(row.deadline_at))

@@ -12,6 +12,7 @@ from graph.kind import STORM
 from graph.ports import Hold
 from graph.rules.sharing import Share
 from graph.rules.storms import StormRules
+from server.store import quick
 from server.store.rows import iso
 from server.store.schema import incidents
 from server.store.storm_tables import storm_members, storms
@@ -22,7 +23,7 @@ LOOK_AGAIN = timedelta(seconds=120)
 
 def in_force(connection: Connection) -> Sequence[Row[Any]]:
     """The storms that last, oldest first, each with its parent's number."""
-    return connection.execute(_IN_FORCE).all()
+    return quick.rows(connection, _IN_FORCE, {})
 
 
 def held(connection: Connection, rules: StormRules | None, key: str, now: datetime) -> Hold | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Float, Row, and_, bindparam, or_, select, update
 
-from server.store import tallies
+from server.store import quick, tallies
 from server.store.clocks import SET_BACK_SECONDS, set_back
 from server.store.rows import change, stamp, tell
 from server.store.schema import incidents
@@ -38,7 +38,7 @@ def take_back(connection: Connection, now: datetime) -> int:
 
 def any_lost(connection: Connection, now: datetime) -> bool:
     """Whether there is something for `take_back`."""
-    return connection.execute(_ANY_LOST, {"now": stamp(now)}).first() is not None
+    return quick.first(connection, _ANY_LOST, {"now": stamp(now)}) is not None
 
 
 def start_over(connection: Connection, now: datetime) -> int:
@@ -55,7 +55,7 @@ def start_over(connection: Connection, now: datetime) -> int:
 
 def begun_afresh(connection: Connection, incident_id: str) -> None:
     """The running heal has left its old thread behind: whoever takes it over must resume the new one."""
-    connection.execute(_BEGUN_AFRESH, {"of_id": incident_id})
+    quick.run(connection, _BEGUN_AFRESH, {"of_id": incident_id})
 
 
 def _free(connection: Connection, row: Row[Any], now: datetime, why: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from server.store import places
+from server.store import places, quick
 from server.store.auditing import record
 from server.store.notices import notice
 from server.store.people_tables import takings
@@ -51,7 +51,7 @@ def take_over(
 
 def active(connection: Connection, incident_id: str) -> Row[Any] | None:
     """Who has taken the incident over and is not done, whether or not their time is up."""
-    return connection.execute(_ACTIVE, {"of_id": incident_id}).first()
+    return quick.first(connection, _ACTIVE, {"of_id": incident_id})
 
 
 def end(connection: Connection, incident_id: str, now: datetime) -> None:
@@ -62,7 +62,7 @@ def end(connection: Connection, incident_id: str, now: datetime) -> None:
 
 def any_run_out(connection: Connection, now: datetime) -> bool:
     """Whether there is something for `run_out`."""
-    return connection.execute(_ANY_OVER, {"now": stamp(now)}).first() is not None
+    return quick.first(connection, _ANY_OVER, {"now": stamp(now)}) is not None
 
 
 def run_out(connection: Connection, now: datetime) -> list[str]:
@@ -102,7 +102,7 @@ def keep_only_own(connection: Connection, row: Row[Any], rule: str) -> None:
 
 def withdraw_request(connection: Connection, incident_id: str) -> None:
     """Nobody need decide any more."""
-    connection.execute(_WITHDRAW, {"of_id": incident_id, "state": "withdrawn"})
+    quick.run(connection, _WITHDRAW, {"of_id": incident_id, "state": "withdrawn"})
 
 
 def told(connection: Connection, incident_id: str) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from functools import cache
 from sqlalchemy import Connection, Insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from server.store import quick
 from server.store.counting_tables import tallies
 
 OUTCOMES = "outcomes"
@@ -53,7 +54,8 @@ def add_up(connection: Connection, amounts: Mapping[Tally, float]) -> None:
     ]
     if not rows:
         return
-    connection.execute(_adding_up(connection.dialect.name), rows)
+    for row in rows:
+        quick.run(connection, _adding_up(connection.dialect.name), row)
 
 
 @cache
