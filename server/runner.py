@@ -85,6 +85,7 @@ class Runner:
         self._clock = clock or ClockWatch()
         self._held: dict[str, str] = {}
         """The holder of each incident whose leg runs here."""
+        self._heartbeat: asyncio.Task[None] | None = None
         self._takes_back_from = 0.0
         self._storms_since: float | None = None
         self._began = 0.0
@@ -129,14 +130,14 @@ class Runner:
         incident_id = begun.incident.id
         self._leases.keep(incident_id, begun.holder, self._times.lease, asked_at)
         self._held[incident_id] = begun.holder
-        heartbeat = asyncio.create_task(self._keep(incident_id, begun.holder))
+        if self._heartbeat is None or self._heartbeat.done():
+            self._heartbeat = asyncio.create_task(self._keep())
         try:
             end: LegEnd | Failed = await self._heal(begun)
         except Exception as error:
             log.exception("leg %s of incident %s failed", begun.number, incident_id)
             end = Failed(f"{type(error).__name__}: {error}")
         finally:
-            heartbeat.cancel()
             self._leases.drop(incident_id, begun.holder)
             if self._held.get(incident_id) == begun.holder:
                 del self._held[incident_id]
@@ -156,23 +157,27 @@ class Runner:
         log.warning("leg %s of incident %s was taken over; nothing more is written for it", leg, incident_id)
         self._on_lease_lost()
 
-    async def _keep(self, incident_id: str, holder: str) -> None:
-        while True:
+    async def _keep(self) -> None:
+        """Renew the leases, all at once, as long as any leg runs."""
+        while self._held:
             await asyncio.sleep(self._times.renew)
             try:
-                if not await self._renewed(incident_id, holder):
-                    log.warning("the lease of incident %s is lost", incident_id)
-                    return
+                await self._renew(list(self._held.items()))
             except StoreError as error:
-                log.warning("the lease of incident %s could not be renewed: %s", incident_id, error)
+                log.warning("the leases of %d heals could not be renewed: %s", len(self._held), error)
 
-    async def _renewed(self, incident_id: str, holder: str) -> bool:
+    async def _renew(self, leases: Sequence[tuple[str, str]]) -> None:
+        """Keep these, by incident and holder; those that are others' by now are given up."""
+        if not leases:
+            return
         asked_at = elapsed()
-        if not await self._store.renew(incident_id, holder, self._times.lease):
-            self._leases.drop(incident_id, holder)
-            return False
-        self._leases.keep(incident_id, holder, self._times.lease, asked_at)
-        return True
+        kept = await self._store.renew(leases, self._times.lease)
+        for incident_id, holder in leases:
+            if (incident_id, holder) not in kept:
+                log.warning("the lease of incident %s is lost", incident_id)
+                self._leases.drop(incident_id, holder)
+            elif self._held.get(incident_id) == holder:  # else its leg has ended meanwhile
+                self._leases.keep(incident_id, holder, self._times.lease, asked_at)
 
     async def _sweep(self) -> None:
         while True:
@@ -201,10 +206,8 @@ class Runner:
         if abs(jumped) > self._times.lease / 3:
             log.warning("the clock of this machine jumped by %+.0f s", jumped)
             self._takes_back_from = elapsed() + self._times.lease
-            for incident_id, holder in list(self._held.items()):
-                await self._renewed(incident_id, holder)
-        for incident_id, holder in self._leases.lapsed():  # as after a standstill: we are heard of now
-            await self._renewed(incident_id, holder)
+            await self._renew(list(self._held.items()))
+        await self._renew(self._leases.lapsed())  # as after a standstill: we are heard of now
         if elapsed() >= self._takes_back_from:
             await self._store.take_back()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agents.reasoning.budget import Budget
 from agents.reasoning.ledger import ModelCall, Purpose, Usage
@@ -13,6 +14,10 @@ from agents.reasoning.text import clean, shorten
 from graph.records import utc_now
 
 MAX_ANSWER_CHARS = 8_000
+
+_SAME = ("system", "schema")
+"""Of most calls of a purpose: cleaned once."""
+_same = lru_cache(maxsize=64)(clean)
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +65,7 @@ class IncidentAccount:
             model=self.model,
             prompt=self.prompt,
             method=call.method,
-            messages=tuple((role, clean(text)) for role, text in messages),
+            messages=tuple((role, _same(text) if role in _SAME else clean(text)) for role, text in messages),
             answer=shorten(call.answer, MAX_ANSWER_CHARS),
             status=call.status,
             problem=clean(call.problem),

@@ -1,6 +1,6 @@
 """What a server sent back, read strictly: one complete JSON object, calls of tools, or what is wrong with it.
 
-Langchain's parsed value is never used: for `json_schema` it completes cut-off JSON, so a plan could lose its last
+Langchain's parsed value is never asked for: for `json_schema` it completes cut-off JSON, so a plan could lose its last
 steps unseen. The raw message is read instead.
 """
 
@@ -49,8 +49,11 @@ def read(message: AIMessage, method: Method, schema: dict[str, Any], tools: Sequ
     text = _text_of(message)
     if refusal := message.additional_kwargs.get("refusal"):
         return Reply(None, text, clip(f"the model refused: {refusal}", REASON_CHARS))
-    if message.response_metadata.get("finish_reason") == "length":
+    ended = message.response_metadata.get("finish_reason")
+    if ended == "length":
         return Reply(None, text, CUT_OFF)
+    if ended == "content_filter":
+        return Reply(None, text, "the server's content filter withheld the answer")
     for call in message.tool_calls:
         if call["name"] == tool_name:
             return Reply(call["args"], json.dumps(call["args"]))
@@ -71,20 +74,6 @@ def read(message: AIMessage, method: Method, schema: dict[str, Any], tools: Sequ
     if "{" in text:
         return Reply(None, text, f"the answer holds no complete JSON object with {', '.join(required)}")
     return Reply(None, text, "the answer is prose; one JSON object is wanted", prose=True)
-
-
-def incomplete(error: Exception) -> tuple[Reply, Usage] | None:
-    """For `json_schema` the client raises where the server says that it stopped early: an invalid answer like any."""
-    from openai import ContentFilterFinishReasonError, LengthFinishReasonError
-
-    if isinstance(error, ContentFilterFinishReasonError):
-        return Reply(None, "", "the server's content filter withheld the answer"), Usage(reported=False)
-    if not isinstance(error, LengthFinishReasonError):
-        return None
-    used = error.completion.usage
-    text = error.completion.choices[0].message.content or ""
-    usage = Usage(used.prompt_tokens, used.completion_tokens) if used else estimated("", text)
-    return Reply(None, text, CUT_OFF), usage
 
 
 def last_object(text: str, required: Sequence[str] = ()) -> dict[str, Any] | None:

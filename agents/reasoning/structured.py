@@ -17,7 +17,7 @@ from agents.reasoning.answers import InvalidAnswer
 from agents.reasoning.failures import MethodUnsupported, ReasonerFailed, Unanswered
 from agents.reasoning.ledger import Status, Usage, estimated
 from agents.reasoning.render import Message, fenced
-from agents.reasoning.replies import REASON_CHARS, Method, Reply, incomplete, read, usage_in
+from agents.reasoning.replies import REASON_CHARS, Method, Reply, read, usage_in
 from agents.reasoning.text import clip, shorten
 from graph.spans import span
 
@@ -183,8 +183,6 @@ class StructuredModel:
             async with asyncio.timeout(self._timeout):
                 message = await self._sent(method, messages, question)
         except Exception as error:  # whatever the client, its parser or the server come up with: one reason to tell
-            if (cut := incomplete(error)) is not None:
-                return cut
             raise self._told(error, method) from error
         names = [tool["function"]["name"] for tool in question.tools]
         return read(message, method, schema, names), usage_in(message, _asked(messages, question.wire(method)))
@@ -194,12 +192,13 @@ class StructuredModel:
         schema = question.schema_for(method)
         if method == "json":
             return await self._chat.ainvoke(list(messages))
-        if method == "function_calling" and question.tools:
-            bound = self._chat.bind_tools([schema, *question.tools], tool_choice="any", strict=False)
-            return await bound.ainvoke(list(messages))
-        runnable = self._chat.with_structured_output(schema, method=method, include_raw=True, strict=False)
-        answered: Any = await runnable.ainvoke(list(messages))
-        return answered["raw"]
+        if method == "json_schema":
+            # Past the client's own parameter, with which it parses the answer too; that is read here.
+            return await self._chat.ainvoke(list(messages), extra_body={"response_format": _response_format(schema)})
+        offered: dict[str, Any] = {"tool_choice": "any"}
+        if not question.tools:
+            offered = {"tool_choice": schema["title"], "parallel_tool_calls": False}
+        return await self._chat.bind_tools([schema, *question.tools], strict=False, **offered).ainvoke(list(messages))
 
     def _told(self, error: Exception, method: Method) -> ReasonerFailed | MethodUnsupported:
         from openai import APIConnectionError, APIStatusError, APITimeoutError
@@ -212,6 +211,12 @@ class StructuredModel:
         if isinstance(error, APIConnectionError):
             return ReasonerFailed(clip(f"no connection: {error.__cause__ or error}", REASON_CHARS))
         return ReasonerFailed(clip(f"unreadable answer to {method}: {type(error).__name__}: {error}", REASON_CHARS))
+
+
+def _response_format(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema as servers want it that answer by one."""
+    shape = {key: value for key, value in schema.items() if key != "title"}
+    return {"type": "json_schema", "json_schema": {"name": schema["title"], "schema": shape, "strict": False}}
 
 
 def _asked(messages: Sequence[Message], shape: str) -> str:

@@ -180,8 +180,9 @@ class Store(TakingOn, People, Outgoing, Counting):
             return []
         return await self._db.write(lambda c: legs.claim(c, worker, self._now(), lease_seconds, limit))
 
-    async def renew(self, incident_id: str, holder: str, lease_seconds: float) -> bool:
-        return await self._db.write(lambda c: legs.renew(c, incident_id, holder, self._now(), lease_seconds))
+    async def renew(self, leases: Sequence[tuple[str, str]], lease_seconds: float) -> set[tuple[str, str]]:
+        """Keep leases, by incident and holder; returns those that were kept."""
+        return await self._db.write(lambda c: legs.renew(c, leases, self._now(), lease_seconds))
 
     async def end_leg(self, incident_id: str, leg: int, holder: str, end: LegEnd | Failed) -> bool:
         written = await self._patiently(lambda c: legs.end(c, incident_id, leg, holder, end, self._now(), self._rules))

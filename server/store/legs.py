@@ -5,7 +5,7 @@ A leg belongs to its holder until `lease_until`; everything a holder writes is f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -154,10 +154,16 @@ def claim(connection: Connection, worker: str, now: datetime, lease_seconds: flo
     return [leg for leg in begun if leg is not None]
 
 
-def renew(connection: Connection, incident_id: str, holder: str, now: datetime, lease_seconds: float) -> bool:
-    """Keep the lease; False where it is somebody else's by now."""
-    of = {"of_id": incident_id, "of_holder": holder}
-    return quick.run(connection, _RENEW, {**of, "lease_until": stamp(now) + lease_seconds}) == 1
+def renew(
+    connection: Connection, leases: Sequence[tuple[str, str]], now: datetime, lease_seconds: float
+) -> set[tuple[str, str]]:
+    """Keep these leases, by incident and holder. Returns those that were kept: others are somebody else's by now."""
+    until = {"lease_until": stamp(now) + lease_seconds}
+    return {
+        (incident_id, holder)
+        for incident_id, holder in leases
+        if quick.run(connection, _RENEW, {"of_id": incident_id, "of_holder": holder, **until}) == 1
+    }
 
 
 def end(

@@ -6,12 +6,12 @@ A row is written in the transaction that ends a heal, and again when the inciden
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, bindparam, select, update
 
 from agents.reasoning.lore import Likeness, PastAttempt, PastIncident
 from graph.kind import NO_FAULT
@@ -126,7 +126,7 @@ def like(connection: Connection, incident: Incident, causes: Sequence[str], limi
     """Ended incidents like this one, never itself, most like it first and newest first within. At most `limit`."""
     found: dict[str, PastIncident] = {}
     for likeness, queries in searches(incident, causes, limit):
-        rows = [row for query in queries for row in connection.execute(query)]
+        rows = [row for query, values in queries for row in quick.rows(connection, query, values)]
         for row in sorted(rows, key=lambda row: (-row.closed_at, -row.number)):
             found.setdefault(row.incident_id, _record(row, likeness))
         if len(found) >= limit:
@@ -134,24 +134,36 @@ def like(connection: Connection, incident: Incident, causes: Sequence[str], limi
     return list(found.values())[:limit]
 
 
-def searches(
-    incident: Incident, causes: Sequence[str], limit: int
-) -> list[tuple[Likeness, list[Select[tuple[Any, ...]]]]]:
+Search = tuple[Select[tuple[Any, ...]], Mapping[str, Any]]
+"""A query and its values."""
+
+
+def searches(incident: Incident, causes: Sequence[str], limit: int) -> list[tuple[Likeness, list[Search]]]:
     """The queries of each likeness, nearest first. One a cause: so an index gives both the rows and their order."""
-    past = past_heals.c
-    kind = past.resource_kind == incident.resource_kind
-    resource = past.resource_id == incident.resource_id
-    of_causes = [past.suspected_cause == cause for cause in list(dict.fromkeys(causes))[:MAX_CAUSES]]
-
-    def newest(*wanted: ColumnElement[bool]) -> Select[tuple[Any, ...]]:
-        others = past.incident_id != incident.id
-        return select(past_heals).where(*wanted, others).order_by(past.closed_at.desc()).limit(limit)
-
+    of = {"kind": incident.resource_kind, "other_than": incident.id, "most": limit}
+    resource = {"of_resource": incident.resource_id}
+    of_causes = [{"of_cause": cause} for cause in list(dict.fromkeys(causes))[:MAX_CAUSES]]
     return [
-        ("same resource and cause", [newest(kind, resource, cause) for cause in of_causes]),
-        ("same resource", [newest(kind, resource)]),
-        ("same kind and cause", [newest(kind, cause) for cause in of_causes]),
+        ("same resource and cause", [(_OF_BOTH, {**of, **resource, **cause}) for cause in of_causes]),
+        ("same resource", [(_OF_RESOURCE, {**of, **resource})]),
+        ("same kind and cause", [(_OF_CAUSE, {**of, **cause}) for cause in of_causes]),
     ]
+
+
+def _newest(*wanted: ColumnElement[bool]) -> Select[tuple[Any, ...]]:
+    past = past_heals.c
+    others = (past.resource_kind == bindparam("kind"), past.incident_id != bindparam("other_than"))
+    return (
+        select(past_heals)
+        .where(*wanted, *others)
+        .order_by(past.closed_at.desc())
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+_RESOURCE = past_heals.c.resource_id == bindparam("of_resource")
+_CAUSE = past_heals.c.suspected_cause == bindparam("of_cause")
+_OF_BOTH, _OF_RESOURCE, _OF_CAUSE = _newest(_RESOURCE, _CAUSE), _newest(_RESOURCE), _newest(_CAUSE)
 
 
 def _record(row: Row[Any], likeness: Likeness) -> PastIncident:

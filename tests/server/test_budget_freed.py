@@ -23,7 +23,7 @@ async def test_the_end_of_a_heal_frees_its_place_and_wakes_who_has_waited_longes
     fleet.later(1)
     third, _ = await fleet.held("web-3", "w:2")
     assert await fleet.runnable() == []
-    await fleet.store.renew(first, "w:1", 15)
+    await fleet.store.renew([(first, "w:1")], 15)
     assert await fleet.end(first, end)
     assert await fleet.runnable() == [second]
     assert [one["promised"] for one in (await fleet.budget())["incidents"]] == [True]

@@ -243,7 +243,7 @@ async def test_the_leg_of_a_worker_that_died_before_the_clock_was_set_back_is_fr
     await world.begin(incident_id)
     world.later(-HOURS)
     assert await world.store.take_back() == 0
-    assert await world.store.renew(incident_id, "w:1", 15), "who lives keeps it"
+    assert await world.store.renew([(incident_id, "w:1")], 15), "who lives keeps it"
     world.later(16)
     assert await world.store.take_back() == 1
     await world.begin(incident_id, "w:2")

@@ -282,8 +282,8 @@ async def test_every_search_takes_rows_and_order_from_an_index(sqlite_world: Wor
     def plans(connection: Connection) -> list[str]:
         lines = []
         for _, queries in past.searches(asking(resource=OTHER), ["oom_killed", "bad_config"], 5):
-            for query in queries:
-                sql = str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
+            for query, values in queries:
+                sql = str(query.params(values).compile(connection.engine, compile_kwargs={"literal_binds": True}))
                 lines += [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
         return lines
 

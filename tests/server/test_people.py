@@ -297,7 +297,7 @@ async def test_a_freeze_window_holds_at_once_what_was_approved_before(world: Wor
     state = await world.store.fleet()
     assert state["freeze_windows"][0]["active"] and state["leases"][0]["target"] == "Instance/inst-1"
     world.later(6 * 3600)
-    await world.store.renew(incident_id, "w:1", 15)
+    await world.store.renew([(incident_id, "w:1")], 15)
     assert isinstance(await world.store.start(world.request(incident_id)), Started)
 
 

@@ -71,7 +71,7 @@ async def test_a_leg_whose_lease_ran_out_is_taken_over_and_its_old_holder_writes
     world.later(16)
     assert await world.store.take_back() == 1
     await world.begin(incident_id, "b:2")
-    assert not await world.store.renew(incident_id, "a:1", 15)
+    assert not await world.store.renew([(incident_id, "a:1")], 15)
     assert not await world.store.end_leg(incident_id, 1, "a:1", world.finished("mitigated"))
     assert await world.phase(incident_id) == "running"
 
@@ -80,7 +80,7 @@ async def test_a_renewed_lease_is_not_taken_over(world: World) -> None:
     incident_id = await world.opened()
     await world.begin(incident_id)
     world.later(10)
-    assert await world.store.renew(incident_id, "w:1", 15)
+    assert await world.store.renew([(incident_id, "w:1")], 15)
     world.later(10)
     assert await world.store.take_back() == 0
 
