@@ -266,4 +266,6 @@ def sqlite_pragmas() -> tuple[str, ...]:
         # A page that many commits change is copied back once for all of them: 4,000 pages are 16 MiB of log.
         "PRAGMA wal_autocheckpoint=4000",
         "PRAGMA foreign_keys=ON",
+        # KiB a connection keeps of pages for itself: the system keeps them too, and once for all connections.
+        "PRAGMA cache_size=-512",
     )
