@@ -50,8 +50,7 @@ class Metrics:
             ("decision",),
             registry=registry,
         )
-        for decision in get_args(Decision):
-            self._alerts.labels(decision)
+        self._decided = {decision: self._alerts.labels(decision) for decision in get_args(Decision)}
         self._refused = Counter(
             "selfheal_alerts_refused",
             "Alerts this process answered 503 to, which Alertmanager sends again: too many wait, or the store fails.",
@@ -92,7 +91,7 @@ class Metrics:
         self._silencing.inc()
 
     def alert(self, decision: str, times: int = 1) -> None:
-        self._alerts.labels(decision).inc(times)
+        self._decided[decision].inc(times)
 
     def refused(self, reason: str, alerts: int) -> None:
         """`reason` is one of REFUSALS."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -140,8 +139,8 @@ async def _accept(services: Services, received: ReceivedGroup) -> list[Accepted]
 
 async def _commit(services: Services, group: AlertGroup) -> Sequence[Accepted]:
     try:
-        async with asyncio.timeout(COMMIT_SECONDS):
-            return await services.store.accept(group, services.place, services.settings.limits.max_queued)
+        most = services.settings.limits.max_queued
+        return await services.store.accept(group, services.place, most, within=COMMIT_SECONDS)
     except Overloaded as error:
         services.metrics.refused("overloaded", len(group.alerts))
         raise unavailable(str(error), retry_after_seconds=10) from error

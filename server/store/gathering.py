@@ -64,14 +64,22 @@ class Gathering:
         self._writing: asyncio.Task[None] | None = None
         self.pressure = Pressure()
 
-    async def accept(self, arrival: Arrival) -> list[Accepted]:
-        """Take on a group; durable on return. Raises Overloaded, StoreBusy, and what deciding about it raises."""
-        done: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
+    async def accept(self, arrival: Arrival, within: float = math.inf) -> list[Accepted]:
+        """Take on a group; durable on return. Raises Overloaded, StoreBusy, what deciding about it raises, and
+        TimeoutError where it is not on disk within so many seconds: then it may or may not come to be."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[list[Accepted]] = loop.create_future()
         self._coming.append((arrival, done))
         self.pressure.came()
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(), name="alerts")
-        return await done
+        if within == math.inf:
+            return await done
+        late = loop.call_later(within, _settle, done, TimeoutError())  # a tenth of what `asyncio.timeout` takes
+        try:
+            return await done
+        finally:
+            late.cancel()
 
     async def _write(self) -> None:
         try:

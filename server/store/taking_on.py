@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -28,10 +29,12 @@ class TakingOn(StoreBase):
         self._gathering = Gathering(database, self.time, self._changed)
         self._gathering.also = self._noticed
 
-    async def accept(self, group: AlertGroup, place: Place, max_queued: int = 10_000) -> list[Accepted]:
+    async def accept(
+        self, group: AlertGroup, place: Place, max_queued: int = 10_000, within: float = math.inf
+    ) -> list[Accepted]:
         """Take on alerts that were cleaned, one answer each, durable on return. Raises Overloaded, StoreBusy: nothing
-        was taken on."""
-        accepted = await self._gathering.accept(Arrival(group, place, max_queued))
+        was taken on; and TimeoutError after `within` seconds."""
+        accepted = await self._gathering.accept(Arrival(group, place, max_queued), within)
         for incident_id in {item.incident_id for item in accepted if item.incident_id}:
             self._changed(incident_id)
         return accepted

@@ -203,7 +203,7 @@ async def test_what_nobody_foresaw_is_answered_in_the_one_shape_and_told_in_the_
     services = make_services(tmp_path)
     async with running(services) as client:
 
-        async def breaks(*_: object) -> None:
+        async def breaks(*_: object, **__: object) -> None:
             raise RuntimeError("nobody thought of this")
 
         monkeypatch.setattr(services.store, "accept", breaks)
