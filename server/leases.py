@@ -24,8 +24,17 @@ class HeldLeases:
     def drop(self, incident_id: str, holder: str) -> None:
         self._until.pop((incident_id, holder), None)
 
+    def renew(self, incident_id: str, holder: str, seconds: float, asked_at: float) -> None:
+        """As `keep`, unless it was dropped meanwhile."""
+        if (incident_id, holder) in self._until:
+            self.keep(incident_id, holder, seconds, asked_at)
+
+    def all(self) -> list[tuple[str, str]]:
+        """The leases, by incident and holder, that are not known to be another's."""
+        return list(self._until)
+
     def lapsed(self) -> list[tuple[str, str]]:
-        """The leases, by incident and holder, that were not renewed in time and are not known to be another's."""
+        """Those of them that were not renewed in time."""
         now = elapsed()
         return [of for of, until in self._until.items() if until <= now]
 

@@ -83,8 +83,6 @@ class Runner:
         self._leases = leases or HeldLeases()
         self._on_lease_lost = on_lease_lost
         self._clock = clock or ClockWatch()
-        self._held: dict[str, str] = {}
-        """The holder of each incident whose leg runs here."""
         self._heartbeat: asyncio.Task[None] | None = None
         self._takes_back_from = 0.0
         self._storms_since: float | None = None
@@ -129,7 +127,6 @@ class Runner:
         """To its end, under a lease that is renewed."""
         incident_id = begun.incident.id
         self._leases.keep(incident_id, begun.holder, self._times.lease, asked_at)
-        self._held[incident_id] = begun.holder
         if self._heartbeat is None or self._heartbeat.done():
             self._heartbeat = asyncio.create_task(self._keep())
         try:
@@ -139,8 +136,6 @@ class Runner:
             end = Failed(f"{type(error).__name__}: {error}")
         finally:
             self._leases.drop(incident_id, begun.holder)
-            if self._held.get(incident_id) == begun.holder:
-                del self._held[incident_id]
         if not await self._store.end_leg(incident_id, begun.number, begun.holder, end):
             self._lost(incident_id, begun.number)
         return end
@@ -159,12 +154,14 @@ class Runner:
 
     async def _keep(self) -> None:
         """Renew the leases, all at once, as long as any leg runs."""
-        while self._held:
+        while self._leases.all():
             await asyncio.sleep(self._times.renew)
             try:
-                await self._renew(list(self._held.items()))
+                await self._renew(self._leases.all())
             except StoreError as error:
-                log.warning("the leases of %d heals could not be renewed: %s", len(self._held), error)
+                log.warning("the leases of %d heals could not be renewed: %s", len(self._leases.all()), error)
+            except Exception:  # whatever it is: without this task every heal here would be taken for lost
+                log.exception("renewing the leases failed; it is tried again")
 
     async def _renew(self, leases: Sequence[tuple[str, str]]) -> None:
         """Keep these, by incident and holder; those that are others' by now are given up."""
@@ -173,11 +170,11 @@ class Runner:
         asked_at = elapsed()
         kept = await self._store.renew(leases, self._times.lease)
         for incident_id, holder in leases:
-            if (incident_id, holder) not in kept:
+            if (incident_id, holder) in kept:
+                self._leases.renew(incident_id, holder, self._times.lease, asked_at)
+            elif (incident_id, holder) in self._leases.all():  # else its leg has ended meanwhile
                 log.warning("the lease of incident %s is lost", incident_id)
                 self._leases.drop(incident_id, holder)
-            elif self._held.get(incident_id) == holder:  # else its leg has ended meanwhile
-                self._leases.keep(incident_id, holder, self._times.lease, asked_at)
 
     async def _sweep(self) -> None:
         while True:
@@ -206,7 +203,7 @@ class Runner:
         if abs(jumped) > self._times.lease / 3:
             log.warning("the clock of this machine jumped by %+.0f s", jumped)
             self._takes_back_from = elapsed() + self._times.lease
-            await self._renew(list(self._held.items()))
+            await self._renew(self._leases.all())
         await self._renew(self._leases.lapsed())  # as after a standstill: we are heard of now
         if elapsed() >= self._takes_back_from:
             await self._store.take_back()

@@ -6,7 +6,6 @@ for it again, which a busy event loop makes dear. Statements come in a few sizes
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +14,8 @@ from typing import Any
 
 import orjson
 from sqlalchemy import JSON, Connection, Table
-from sqlalchemy.exc import DBAPIError
 
+from server.store import quick
 from server.store.stored_json import json_value
 
 SIZES = (256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
@@ -104,12 +103,7 @@ def _run(connection: Connection, text: str, values: tuple[Any, ...] = ()) -> Seq
     if connection.dialect.name == "postgresql":
         found = connection.exec_driver_sql(text, values)
         return found.all() if found.returns_rows else ()
-    driver: Any = connection.connection.driver_connection
-    try:
-        rows: Sequence[Sequence[Any]] = driver.execute(text, values).fetchall()
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(text, values, error, sqlite3.Error) from error
-    return rows
+    return quick.all_rows(connection, text, values)
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
+from server.store import quick
 from server.store.postgres import READERS as POSTGRES_READERS
 from server.store.postgres import ServersClock, postgres_engine, take_turn
 from server.store.preparing import prepare
@@ -31,6 +32,7 @@ LOST = (OperationalError, InterfaceError, InternalError)
 """Errors of the connection or the whole transaction, rather than of one statement."""
 
 READERS = 2
+_CLOSED = "the store is closed: the process is going down"
 MOST_IN_ONE_COMMIT = 256
 STATEMENTS = 400
 """Kept prepared: `server.store.bulk` has each of its statements in several sizes."""
@@ -91,7 +93,7 @@ class Database:
         Raises StoreBusy, StoreError once closed, and whatever `work` raises: then nothing of it is kept.
         """
         if self._closed:
-            raise StoreError("the store is closed: the process is going down")
+            raise StoreError(_CLOSED)
         done: Future[T] = Future()
         self._pending.put((work, done))
         return await asyncio.wrap_future(done)
@@ -116,6 +118,8 @@ class Database:
         """
         if self._shared:
             return await self.read(work)
+        if self._closed:
+            raise StoreError(_CLOSED)
         try:
             if self._looking is None:
                 self._looking = self._engine.connect()
@@ -227,17 +231,16 @@ def _savepoint(connection: Connection) -> Iterator[None]:
         with connection.begin_nested():
             yield
         return
-    driver: Any = connection.connection.driver_connection
-    driver.execute("SAVEPOINT one")
+    quick.all_rows(connection, "SAVEPOINT one")
     try:
         yield
     except LOST:
         raise
     except BaseException:
-        driver.execute("ROLLBACK TO one")
-        driver.execute("RELEASE one")
+        quick.all_rows(connection, "ROLLBACK TO one")
+        quick.all_rows(connection, "RELEASE one")
         raise
-    driver.execute("RELEASE one")
+    quick.all_rows(connection, "RELEASE one")
 
 
 @contextmanager

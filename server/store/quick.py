@@ -26,16 +26,17 @@ def rows(connection: Connection, statement: Executable, values: Values) -> Seque
     """All rows, their columns by name."""
     if connection.dialect.name != "sqlite":
         return connection.execute(statement, values).all()
-    compiled, cursor = _executed(connection, statement, values)
-    return [compiled.row(found) for found in cursor.fetchall()]
+    compiled = _compiled_for(connection, statement, values)
+    return [compiled.row(found) for found in all_rows(connection, compiled.text, compiled.bound(values))]
 
 
 def first(connection: Connection, statement: Executable, values: Values) -> Any | None:
     """The first row, or None."""
     if connection.dialect.name != "sqlite":
         return connection.execute(statement, values).first()
-    compiled, cursor = _executed(connection, statement, values)
-    found = cursor.fetchone()
+    compiled = _compiled_for(connection, statement, values)
+    cursor = _on_driver(connection, compiled.text, compiled.bound(values))
+    found = cursor.fetchone()  # It was read already, as the statement was run.
     cursor.close()  # A query that is left half read would keep its snapshot.
     return None if found is None else compiled.row(found)
 
@@ -50,7 +51,16 @@ def run(connection: Connection, statement: Executable, values: Values) -> int:
     """How many rows it changed."""
     if connection.dialect.name != "sqlite":
         return connection.execute(statement, values).rowcount
-    return int(_executed(connection, statement, values)[1].rowcount)
+    compiled = _compiled_for(connection, statement, values)
+    return int(_on_driver(connection, compiled.text, compiled.bound(values)).rowcount)
+
+
+def all_rows(connection: Connection, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a statement of SQLite's, as its driver gives them. Raises what SQLAlchemy would."""
+    try:
+        return _on_driver(connection, text, values).fetchall()
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(text, list(values), error, sqlite3.Error) from error
 
 
 @dataclass(frozen=True)
@@ -85,17 +95,21 @@ class _Compiled:
 _compiled: dict[tuple[Executable, tuple[str, ...]], _Compiled] = {}
 
 
-def _executed(connection: Connection, statement: Executable, values: Values) -> tuple[_Compiled, sqlite3.Cursor]:
+def _compiled_for(connection: Connection, statement: Executable, values: Values) -> _Compiled:
     key = (statement, tuple(values))
     compiled = _compiled.get(key)
     if compiled is None:
         compiled = _compiled[key] = _compile(connection, statement, values)
+    return compiled
+
+
+def _on_driver(connection: Connection, text: str, values: Sequence[Any]) -> sqlite3.Cursor:
+    """Raises what SQLAlchemy would."""
     driver: Any = connection.connection.driver_connection
-    given = compiled.bound(values)
     try:
-        return compiled, driver.execute(compiled.text, given)
+        return cast(sqlite3.Cursor, driver.execute(text, values))
     except sqlite3.Error as error:
-        raise DBAPIError.instance(compiled.text, given, error, sqlite3.Error) from error
+        raise DBAPIError.instance(text, list(values), error, sqlite3.Error) from error
 
 
 def _compile(connection: Connection, statement: Any, values: Values) -> _Compiled:
