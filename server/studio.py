@@ -85,6 +85,7 @@ async def _graph_of(kind: str) -> Any:
         if shared.services is None or shared.tools is None:
             settings = await asyncio.to_thread(load)
             shared.services = await asyncio.to_thread(prepare, settings)
+            shared.services.store.keep_off_the_loop()
             shared.tools = await shared.open.enter_async_context(open_tools(settings, shared.services.store))
         if kind not in shared.graphs:
             shared.graphs[kind] = await asyncio.to_thread(_build, kind, shared.services, shared.tools)

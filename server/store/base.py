@@ -36,6 +36,10 @@ class StoreBase:
         self._listeners: list[tuple[Listener, bool]] = []
         self._bell: Bell | None = None
 
+    def keep_off_the_loop(self) -> None:
+        """Read nothing in the event loop: it is somebody else's, who minds (LangGraph's development server)."""
+        self._db.glances = False
+
     def time(self) -> datetime:
         """The store's clock: what waits is timed by it."""
         return self._now()

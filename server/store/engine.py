@@ -58,6 +58,8 @@ class Database:
         """The writer's own connection, on SQLite: from the pool it would cost a tenth of a small commit."""
         self._looking: Connection | None = None
         """For `glance`."""
+        self.glances = not self._shared
+        """Whether this process may read in its event loop: not where that is somebody else's, who minds."""
         self.failing: str | None = None
         """Why a commit came to nothing, until somebody has seen that it would not now: most commits write nothing."""
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
@@ -116,7 +118,7 @@ class Database:
         On SQLite at once and in the event loop: there no writer keeps a reader waiting, and to have a thread look takes
         ten times as long as to look.
         """
-        if self._shared:
+        if not self.glances:
             return await self.read(work)
         if self._closed:
             raise StoreError(_CLOSED)

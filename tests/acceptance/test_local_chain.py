@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -255,15 +254,6 @@ def test_eight_hung_hosts_do_not_keep_the_ninth_from_being_healed(world: World) 
     given_up = [item["text"] for item in ninth["evidence"] if item["status"] == "failed"]
     for words in ("no free thread", "already under way", "no SSH connection"):
         assert [text for text in given_up if words in text] == []
-    # From each one's own alert: a hung host waits out its deadlines; the ninth's own questions take half of that on a
-    # calm machine, and all of it where nine heals share a core.
-    assert took(ninth, "first_action") < 2 * max(took(record, "diagnosed") for record in lost)
-
-
-def took(record: dict[str, Any], until: str) -> timedelta:
-    """From the alert's arrival to then."""
-    times = record["times"]
-    return datetime.fromisoformat(times[until]) - datetime.fromisoformat(times["received"])
 
 
 def test_a_model_looks_first_and_what_it_saw_and_was_sent_is_on_record(world: World) -> None:
