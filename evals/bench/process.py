@@ -42,6 +42,25 @@ class Cpu:
         return f"{whole:.3g} ms of CPU {of}: event loop {loop:.3g}, other threads {others:.3g}"
 
 
+@dataclass(frozen=True)
+class MachineTime:
+    """CPU seconds of the whole machine: spent on anything, and there were."""
+
+    busy: float
+    whole: float
+
+    def share_since(self, before: MachineTime) -> float:
+        """How much of it was spent since then: 1 is all."""
+        return (self.busy - before.busy) / max(self.whole - before.whole, 1 / _TICKS)
+
+
+def machine_time() -> MachineTime:
+    """So far."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    whole, idle = sum(ticks) / _TICKS, (ticks[3] + ticks[4]) / _TICKS
+    return MachineTime(whole - idle, whole)
+
+
 def cpu_of(pid: int) -> Cpu:
     """So far."""
     loop = _taken(Path(f"/proc/{pid}/task/{pid}/stat"))
