@@ -14,13 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
-    BaseCheckpointSaver,
-    ChannelVersions,
-    Checkpoint,
-    CheckpointMetadata,
-)
+from langgraph.checkpoint.base import WRITES_IDX_MAP, BaseCheckpointSaver
 
 from agents.agent import Pruner
 from agents.sqlite_saver import ThreadedSqliteSaver
@@ -52,15 +46,9 @@ class _Fenced:
 
     fence: Fence = staticmethod(no_fence)
 
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
+    async def aput(self, config: RunnableConfig, *what: Any) -> RunnableConfig:
         self.fence(*_whose(config))
-        put: RunnableConfig = await super().aput(config, checkpoint, metadata, new_versions)  # type: ignore[misc]
+        put: RunnableConfig = await super().aput(config, *what)  # type: ignore[misc]
         return put
 
     async def aput_writes(

@@ -34,7 +34,7 @@ _PRAGMAS = (
     "PRAGMA cache_size=-512",
 )
 _OLDER = "thread_id = ? AND checkpoint_id < (SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?)"
-_LISTED = "SELECT DISTINCT thread_id FROM checkpoints WHERE thread_id > ? ORDER BY thread_id LIMIT ?"
+LISTED = "SELECT DISTINCT thread_id FROM checkpoints WHERE thread_id > ? ORDER BY thread_id LIMIT ?"
 
 
 class ThreadedSqliteSaver(SqliteSaver):
@@ -118,7 +118,7 @@ class ThreadedSqliteSaver(SqliteSaver):
 
         def listed() -> list[str]:
             with self.cursor(transaction=False) as cursor:
-                return [row[0] for row in cursor.execute(_LISTED, (after, limit))]
+                return [row[0] for row in cursor.execute(LISTED, (after, limit))]
 
         return await self._there(listed)
 

@@ -6,9 +6,7 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from agents.sqlite_saver import ThreadedSqliteSaver
-
-_LISTED = "SELECT DISTINCT thread_id FROM checkpoints WHERE thread_id > %s ORDER BY thread_id LIMIT %s"
+from agents.sqlite_saver import LISTED, ThreadedSqliteSaver
 
 
 class Threads:
@@ -22,7 +20,7 @@ class Threads:
         if isinstance(self._saver, ThreadedSqliteSaver):
             return await self._saver.threads(thread_id, limit)
         async with self._saver._cursor() as cursor:
-            await cursor.execute(_LISTED, (thread_id, limit))
+            await cursor.execute(LISTED.replace("?", "%s"), (thread_id, limit))
             return [row["thread_id"] for row in await cursor.fetchall()]
 
     async def forget(self, thread_id: str) -> None:

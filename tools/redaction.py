@@ -33,6 +33,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 
 def redact(text: str) -> str:
     """The text without secrets and without control characters (newline and tab stay)."""
+    return _short(text) if len(text) <= _SHORT_CHARS else _redacted(text)
+
+
+def _redacted(text: str) -> str:
     # First the characters that show nothing: a secret's name may hide behind them.
     text = without_private_keys(_CONTROL.sub("", _TERMINAL.sub("", text)))
     folded = _folded(text)
@@ -76,8 +80,8 @@ def _may_hold(folded: str, shape: Shape) -> bool:
 
 @lru_cache(maxsize=8_192)
 def _short(text: str) -> str:
-    """A heal's state comes by again at every step, mostly the same words."""
-    return redact(text)
+    """A heal's state comes by again at every step, and what a model is shown at each of its calls: the same words."""
+    return _redacted(text)
 
 
 @lru_cache(maxsize=1_024)
@@ -89,7 +93,7 @@ def _tree(value: Any, depth: int) -> Any:
     if isinstance(value, Enum):
         return _tree(value.value, depth)
     if isinstance(value, str):
-        return _short(value) if len(value) <= _SHORT_CHARS else redact(value)
+        return redact(value)
     if value is None or isinstance(value, bool | int | float | Decimal | UUID | date):
         return value
     if depth >= MAX_DEPTH:
@@ -97,7 +101,7 @@ def _tree(value: Any, depth: int) -> Any:
     if isinstance(value, BaseModel):
         return _tree(value.model_dump(), depth)
     if isinstance(value, Mapping):
-        return {_short(str(key)): _under(key, item, depth + 1) for key, item in value.items()}
+        return {redact(str(key)): _under(key, item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_tree(item, depth + 1) for item in value]
     return redact(str(value))

@@ -15,9 +15,9 @@ from graph.records import utc_now
 
 MAX_ANSWER_CHARS = 8_000
 
-_SAME = ("system", "schema")
-"""Of most calls of a purpose: cleaned once."""
-_same = lru_cache(maxsize=64)(clean)
+_SHARED = ("system", "schema")
+"""What most calls of a purpose have in common."""
+_cleaned_once = lru_cache(maxsize=64)(clean)
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class IncidentAccount:
             model=self.model,
             prompt=self.prompt,
             method=call.method,
-            messages=tuple((role, _same(text) if role in _SAME else clean(text)) for role, text in messages),
+            messages=tuple((role, _cleaned_once(text) if role in _SHARED else clean(text)) for role, text in messages),
             answer=shorten(call.answer, MAX_ANSWER_CHARS),
             status=call.status,
             problem=clean(call.problem),

@@ -87,7 +87,7 @@ def show_own_figures(nspawn: subprocess.Popen[bytes], leader: int, lxcfs: str | 
     """Put lxcfs's files over the machine's, once the guest's init has made its mounts."""
     if lxcfs is None:
         return
-    while nspawn.poll() is None and not os.path.exists(f"/proc/{leader}/root/run/systemd/private"):
+    while nspawn.poll() is None and not (Path("/proc", str(leader), "root") / "run/systemd/private").exists():
         time.sleep(0.02)
     script = "; ".join(f"mount --bind {lxcfs}/proc/{name} /proc/{name}" for name in LXCFS_FILES)
     subprocess.run(["nsenter", "-t", str(leader), "-m", "-p", "--", "/bin/sh", "-c", script], timeout=10)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -77,10 +76,6 @@ __all__ = [
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-STEP_ASIDE_SECONDS = 0.25
-"""How long each step of a heal lets alerts go first that storm in."""
 
 
 class Store(TakingOn, People, Outgoing, Counting):
@@ -256,8 +251,6 @@ class Store(TakingOn, People, Outgoing, Counting):
         return await self._db.glance(lambda c: fleet.view(c, resource, self._rules, now))
 
     async def stop(self, incident_id: str) -> Stop | None:
-        if self.storming:  # Accepting comes first: what is under way goes on, a step at a time.
-            await asyncio.sleep(STEP_ASIDE_SECONDS)
         return await self._db.glance(lambda c: sideeffects.stop(c, incident_id))
 
     async def tell(self, entry: Entry) -> None:

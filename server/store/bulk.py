@@ -103,7 +103,7 @@ def _run(connection: Connection, text: str, values: tuple[Any, ...] = ()) -> Seq
     if connection.dialect.name == "postgresql":
         found = connection.exec_driver_sql(text, values)
         return found.all() if found.returns_rows else ()
-    return quick.all_rows(connection, text, values)
+    return quick.straight(connection, text, values)
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

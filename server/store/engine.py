@@ -129,7 +129,7 @@ class Database:
                 return work(self._looking)
         except Exception as error:
             if self._looking is not None:
-                self._looking.invalidate()
+                _given_up(self._looking)
             self._looking = None
             if isinstance(error, LOST):
                 raise StoreBusy(f"the database could not be read: {error.orig}") from error
@@ -195,8 +195,7 @@ class Database:
         """The next transaction gets another connection."""
         own, self._own = self._own, None
         if own is not None:
-            own.invalidate()
-            own.close()
+            _given_up(own)
 
     def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
         settled: list[tuple[Future[Any], Any, BaseException | None]] = []
@@ -226,6 +225,12 @@ class Database:
                 done.set_exception(failure) if failure else done.set_result(value)
 
 
+def _given_up(connection: Connection) -> None:
+    """Not used again, by nobody; its place in the pool is free."""
+    connection.invalidate()
+    connection.close()
+
+
 @contextmanager
 def _savepoint(connection: Connection) -> Iterator[None]:
     """What fails within is undone; straight on SQLite's driver, as `server.store.quick` is."""
@@ -233,16 +238,16 @@ def _savepoint(connection: Connection) -> Iterator[None]:
         with connection.begin_nested():
             yield
         return
-    quick.all_rows(connection, "SAVEPOINT one")
+    quick.straight(connection, "SAVEPOINT one")
     try:
         yield
     except LOST:
         raise
     except BaseException:
-        quick.all_rows(connection, "ROLLBACK TO one")
-        quick.all_rows(connection, "RELEASE one")
+        quick.straight(connection, "ROLLBACK TO one")
+        quick.straight(connection, "RELEASE one")
         raise
-    quick.all_rows(connection, "RELEASE one")
+    quick.straight(connection, "RELEASE one")
 
 
 @contextmanager

@@ -11,13 +11,14 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
+T = TypeVar("T")
 Values = Mapping[str, Any]
 _Process = Callable[[Any], Any]
 
@@ -27,7 +28,7 @@ def rows(connection: Connection, statement: Executable, values: Values) -> Seque
     if connection.dialect.name != "sqlite":
         return connection.execute(statement, values).all()
     compiled = _compiled_for(connection, statement, values)
-    return [compiled.row(found) for found in all_rows(connection, compiled.text, compiled.bound(values))]
+    return [compiled.row(found) for found in straight(connection, compiled.text, compiled.bound(values))]
 
 
 def first(connection: Connection, statement: Executable, values: Values) -> Any | None:
@@ -35,9 +36,7 @@ def first(connection: Connection, statement: Executable, values: Values) -> Any 
     if connection.dialect.name != "sqlite":
         return connection.execute(statement, values).first()
     compiled = _compiled_for(connection, statement, values)
-    cursor = _on_driver(connection, compiled.text, compiled.bound(values))
-    found = cursor.fetchone()  # It was read already, as the statement was run.
-    cursor.close()  # A query that is left half read would keep its snapshot.
+    found = _on_driver(connection, compiled.text, compiled.bound(values), _first_of)
     return None if found is None else compiled.row(found)
 
 
@@ -52,15 +51,21 @@ def run(connection: Connection, statement: Executable, values: Values) -> int:
     if connection.dialect.name != "sqlite":
         return connection.execute(statement, values).rowcount
     compiled = _compiled_for(connection, statement, values)
-    return int(_on_driver(connection, compiled.text, compiled.bound(values)).rowcount)
+    return _on_driver(connection, compiled.text, compiled.bound(values), _changed_by)
 
 
-def all_rows(connection: Connection, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """The rows of a statement of SQLite's, as its driver gives them. Raises what SQLAlchemy would."""
-    try:
-        return _on_driver(connection, text, values).fetchall()
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(text, list(values), error, sqlite3.Error) from error
+def run_each(connection: Connection, statement: Executable, each: Sequence[Values]) -> None:
+    """The same with one set of values after the other; all of the same names."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(statement, each)  # In one go: there each way to the server counts.
+        return
+    for values in each:
+        run(connection, statement, values)
+
+
+def straight(connection: Connection, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run a text on SQLite's driver; the rows it gives. Raises what SQLAlchemy would."""
+    return _on_driver(connection, text, values, _all_of)
 
 
 @dataclass(frozen=True)
@@ -103,13 +108,26 @@ def _compiled_for(connection: Connection, statement: Executable, values: Values)
     return compiled
 
 
-def _on_driver(connection: Connection, text: str, values: Sequence[Any]) -> sqlite3.Cursor:
-    """Raises what SQLAlchemy would."""
+def _on_driver(connection: Connection, text: str, values: Sequence[Any], take: Callable[[sqlite3.Cursor], T]) -> T:
     driver: Any = connection.connection.driver_connection
     try:
-        return cast(sqlite3.Cursor, driver.execute(text, values))
+        return take(driver.execute(text, values))
     except sqlite3.Error as error:
         raise DBAPIError.instance(text, list(values), error, sqlite3.Error) from error
+
+
+def _all_of(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+    return cursor.fetchall()
+
+
+def _first_of(cursor: sqlite3.Cursor) -> tuple[Any, ...] | None:
+    found: tuple[Any, ...] | None = cursor.fetchone()
+    cursor.close()  # A query that is left half read would keep its snapshot.
+    return found
+
+
+def _changed_by(cursor: sqlite3.Cursor) -> int:
+    return cursor.rowcount
 
 
 def _compile(connection: Connection, statement: Any, values: Values) -> _Compiled:

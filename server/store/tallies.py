@@ -54,8 +54,7 @@ def add_up(connection: Connection, amounts: Mapping[Tally, float]) -> None:
     ]
     if not rows:
         return
-    for row in rows:
-        quick.run(connection, _adding_up(connection.dialect.name), row)
+    quick.run_each(connection, _adding_up(connection.dialect.name), rows)
 
 
 @cache

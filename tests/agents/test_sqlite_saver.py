@@ -7,10 +7,11 @@ from typing import Any, TypedDict
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal import _constants
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
-from agents.checkpoints import sqlite_checkpoints
+from agents.checkpoints import NULL_TASK_ID, sqlite_checkpoints
 from graph.journal import LeaseLost
 
 
@@ -113,3 +114,7 @@ async def test_a_node_that_failed_is_run_again_and_those_before_it_are_not(tmp_p
             await compiled.ainvoke({}, of("a"), durability="sync")
         assert await compiled.ainvoke(None, of("a"), durability="sync") == {"n": 2}
     assert ran == ["first", "second", "second"]
+
+
+async def test_what_comes_from_no_node_is_known_by_langgraphs_own_name_for_it() -> None:
+    assert NULL_TASK_ID == _constants.NULL_TASK_ID

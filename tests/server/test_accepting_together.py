@@ -142,17 +142,3 @@ async def test_a_closed_store_takes_nothing_on_and_says_so(tmp_path: Path) -> No
         *(world.store.accept(group, placing) for group in groups), return_exceptions=True
     ):
         assert isinstance(failure, StoreError) and "closed" in str(failure)
-
-
-async def test_a_heal_under_way_lets_alerts_that_storm_in_go_first_at_each_step(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("server.store.STEP_ASIDE_SECONDS", 60.0)
-    incident_id = await world.opened()
-    assert await world.store.stop(incident_id) is None, "in quiet times nothing waits"
-    for _ in range(100):
-        world.store._gathering.pressure.came()
-    step = asyncio.create_task(world.store.stop(incident_id))
-    done, _ = await asyncio.wait({step}, timeout=0.1)
-    assert not done
-    step.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
@@ -127,3 +128,24 @@ async def test_a_glance_into_a_database_that_is_broken_says_so(sqlite_world: Wor
     with pytest.raises(StoreError) as caught:
         await sqlite_world.store._db.glance(gone)
     assert isinstance(caught.value, StoreBusy)
+
+
+async def test_glances_that_fail_do_not_use_up_the_connections(sqlite_world: World) -> None:
+    incident_id = await sqlite_world.opened()
+
+    def breaks(connection: Connection) -> None:
+        raise ValueError("again")
+
+    for _ in range(30):
+        with pytest.raises(ValueError, match="again"):
+            await sqlite_world.store._db.glance(breaks)
+    row = await sqlite_world.store._db.read(lambda c: incident_row(c, incident_id))
+    assert row is not None
+
+
+@pytest.mark.parametrize("kept_off", [False, True])
+async def test_in_somebody_elses_loop_nothing_is_read(sqlite_world: World, kept_off: bool) -> None:
+    if kept_off:
+        sqlite_world.store.keep_off_the_loop()
+    there = await sqlite_world.store._db.glance(lambda c: threading.current_thread())
+    assert (there is threading.current_thread()) is not kept_off

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 
 from tools.redaction import redact
 
@@ -18,7 +17,6 @@ _FENCE = re.compile(r"`{3,}|~{3,}")
 _DATA_MARK = re.compile(r"(?i)\b(BEGIN|END) DATA\b")
 _EVIDENCE_ID = re.compile(r"(?m)^(\s{0,20})\[([EI]\d{1,4}(?:\.\d{1,4})?)\]")
 _CUT = "…"
-_SHORT_CHARS = 500
 
 
 def plain(text: str) -> str:
@@ -30,16 +28,6 @@ def plain(text: str) -> str:
 
 def clean(text: str) -> str:
     """Without secrets, terminal sequences and characters that show nothing; newline and tab stay."""
-    return _short(text) if len(text) <= _SHORT_CHARS else _cleaned(text)
-
-
-@lru_cache(maxsize=2_048)
-def _short(text: str) -> str:
-    """What a model is shown comes by again at each of its calls, line by line."""
-    return _cleaned(text)
-
-
-def _cleaned(text: str) -> str:
     seen = _TERMINAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     invisible = {ord(char): None for char in set(seen) - _KEPT if unicodedata.category(char) in _INVISIBLE}
     return redact(seen.translate(invisible))
