@@ -59,9 +59,10 @@ def access_refused(facts: Facts, resource: Resource) -> Match | None:
 
 
 def bad_configuration(facts: Facts, resource: Resource) -> Match | None:
-    for state in _down_units(facts):
+    """Also while its manager still tries: no restart of ours does what those of the manager do not."""
+    for state in _troubled_units(facts):
         unit = state.labels["unit"]
-        if (line := facts.first("journal.config_error", unit=unit)) and state.value == "failed":
+        if (line := facts.first("journal.config_error", unit=unit)) and state.value != "stopped":
             return Match(0.97, [state, line], f"{unit} fails on its configuration: {line.value}", unit)
     return None
 

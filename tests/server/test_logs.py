@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -31,3 +33,15 @@ def test_messages_arguments_and_tracebacks_are_redacted(own_logging: None, capsy
     assert "hunter2" not in told
     for expected in ("postgres://shop:[redacted]@db", "a.library: password=", "Traceback", "RuntimeError: Auth"):
         assert expected in told
+
+
+def test_what_is_logged_after_stderr_was_replaced_goes_to_the_new_one(
+    own_logging: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", first)
+    set_up_logging(verbose=False)
+    first.close()
+    monkeypatch.setattr(sys, "stderr", second)
+    logging.getLogger("a.library").warning("still heard")
+    assert second.getvalue().endswith("a.library: still heard\n")
