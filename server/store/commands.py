@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, Insert, select
 
 from graph.ports import SentCommand
-from server.store.rows import add, iso, stamp
+from server.store import quick
+from server.store.rows import inserting, iso, stamp
 from server.store.schema import command_texts, commands
+
+_SAME = ("incident_id", "purpose", "step", "target", "digest")
 
 
 def sent(connection: Connection, command: SentCommand) -> None:
     """Write it down; what was sent before for the same purpose is counted."""
     digest = hashlib.sha256(command.command.encode("utf-8", "surrogatepass")).hexdigest()
     at = stamp(command.at)
-    key = {
+    dialect = connection.dialect.name
+    quick.run(connection, _keeping(dialect), {"digest": digest, "command": command.command})
+    values = {
         "incident_id": command.doing.incident_id,
         "purpose": command.doing.purpose,
         "step": command.doing.step,
         "target": command.target,
         "digest": digest,
+        "first_at": at,
+        "last_at": at,
+        "count": 1,
     }
-    same = and_(*(commands.c[name] == value for name, value in key.items()))
-    again = connection.execute(update(commands).where(same).values(count=commands.c.count + 1, last_at=at))
-    if again.rowcount:
-        return
-    if connection.execute(select(command_texts.c.digest).where(command_texts.c.digest == digest)).first() is None:
-        add(connection, command_texts, digest=digest, command=command.command)
-    add(connection, commands, **key, first_at=at, last_at=at, count=1)
+    quick.run(connection, _counting(dialect), values)
+
+
+@cache
+def _keeping(dialect_name: str) -> Insert:
+    once: Insert = inserting(dialect_name, command_texts).on_conflict_do_nothing(index_elements=["digest"])
+    return once
+
+
+@cache
+def _counting(dialect_name: str) -> Insert:
+    statement = inserting(dialect_name, commands)
+    again = {"count": commands.c.count + 1, "last_at": statement.excluded.last_at}
+    whole: Insert = statement.on_conflict_do_update(index_elements=list(_SAME), set_=again)
+    return whole
 
 
 def commands_of(connection: Connection, incident_id: str) -> list[dict[str, Any]]:

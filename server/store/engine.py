@@ -125,7 +125,7 @@ class Database:
         try:
             if self._looking is None:
                 self._looking = self._engine.connect()
-            with self._looking.begin():
+            with _snapshot(self._looking):
                 return work(self._looking)
         except Exception as error:
             if self._looking is not None:
@@ -232,6 +232,17 @@ def _given_up(connection: Connection) -> None:
 
 
 @contextmanager
+def _snapshot(connection: Connection) -> Iterator[None]:
+    """One view of the database for all that is read within; straight on SQLite's driver, as `server.store.quick` is."""
+    quick.straight(connection, "BEGIN")
+    yield
+    if connection.in_transaction():  # something was read by SQLAlchemy, which goes by its own
+        connection.rollback()
+    else:
+        quick.straight(connection, "COMMIT")
+
+
+@contextmanager
 def _savepoint(connection: Connection) -> Iterator[None]:
     """What fails within is undone; straight on SQLite's driver, as `server.store.quick` is."""
     if connection.dialect.name != "sqlite":
@@ -279,6 +290,8 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            return  # Begun by `_snapshot`.
         # The writer takes the write lock at once; a reader's BEGIN only pins its snapshot.
         immediate = threading.current_thread().name == "store-write"
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

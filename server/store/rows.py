@@ -90,11 +90,15 @@ def upsert(connection: Connection, table: Table, values: Mapping[str, Any], key:
 
 @cache
 def _upserting(dialect_name: str, table: Table, columns: tuple[str, ...], key: tuple[str, ...]) -> Insert:
-    dialect = postgresql if dialect_name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    statement = inserting(dialect_name, table)
     others = {name: statement.excluded[name] for name in columns if name not in key}
     whole: Insert = statement.on_conflict_do_update(index_elements=list(key), set_=others)
     return whole
+
+
+def inserting(dialect_name: str, table: Table) -> Any:
+    """An INSERT that may say ON CONFLICT."""
+    return (postgresql if dialect_name == "postgresql" else sqlite).insert(table)
 
 
 @cache

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from functools import cache
 
 from sqlalchemy import Connection, Insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from server.store import quick
 from server.store.counting_tables import tallies
+from server.store.rows import inserting
 
 OUTCOMES = "outcomes"
 ACTIONS_STARTED = "actions_started"
@@ -59,7 +59,7 @@ def add_up(connection: Connection, amounts: Mapping[Tally, float]) -> None:
 
 @cache
 def _adding_up(dialect_name: str) -> Insert:
-    statement = (postgresql if dialect_name == "postgresql" else sqlite).insert(tallies)
+    statement = inserting(dialect_name, tallies)
     more = {"value": tallies.c.value + statement.excluded.value}
     whole: Insert = statement.on_conflict_do_update(index_elements=["name", "labels"], set_=more)
     return whole

@@ -218,7 +218,7 @@ async def test_a_write_that_is_not_answered_may_have_begun() -> None:
 
 async def test_a_write_whose_answer_drips_may_have_begun() -> None:
     released = threading.Event()
-    error, asked = await rebooting(dripping(released), read_seconds=0.5, connect_seconds=3.0)
+    error, asked = await rebooting(dripping(released), read_seconds=0.5, connect_seconds=10.0)
     released.set()
     assert (error.temporary, error.sent, asked) == (True, True, 1)
 

@@ -65,6 +65,7 @@ def claim_and_run(root: str, key: str, command: str, seconds: int, memory: Seque
     """The shell line that claims `key` and, where it wins, runs `command` for `seconds` at most.
 
     `root` is a shell word of `marker_root`, `memory` names folders that may be a tmpfs. The answer is for `parse`.
+    As little as can be is started before the command itself; what is old is removed after.
     """
     # The inner shell gets where to write as $1, the command as $2 and the lasting claim as $3. mv makes the exit status
     # appear whole or not at all.
@@ -76,23 +77,25 @@ def claim_and_run(root: str, key: str, command: str, seconds: int, memory: Seque
     )
     return (
         f"umask 077; {_places(root, key, memory)}; "
-        'if [ -n "$spare" ]; then mkdir "$spare" 2>/dev/null; [ -O "$spare" ] && [ ! -L "$spare" ] || spare=; fi; '
-        f'for old in "$root" "$spare"; do [ -z "$old" ] || find "$old" -mindepth 1 -maxdepth 1 '
-        f"\\( -type d -o -type l \\) -mtime +{_KEEP_DAYS} -exec rm -rf {{}} + 2>/dev/null; done; "
+        'if [ -n "$spare" ]; then [ -d "$spare" ] || mkdir "$spare" 2>/dev/null; '
+        '[ -O "$spare" ] && [ ! -L "$spare" ] || spare=; fi; '
         "lost=; why=; at=$mark; "
         'if [ -e "$mark" ] || [ -L "$mark" ]; then lost=taken; '
         'elif [ -n "$spare" ]; then at=$spare/$name; '
         'why=$(LC_ALL=C mkdir "$at" 2>&1) || if [ -d "$at" ]; then lost=taken; else lost=impossible; fi; fi; '
-        'if [ -z "$lost" ] && ! why=$({ LC_ALL=C mkdir -p "$root" && LC_ALL=C mkdir "$mark"; } 2>&1); then '
+        'if [ -z "$lost" ] && ! { { [ -d "$root" ] || why=$(LC_ALL=C mkdir -p "$root" 2>&1); } && '
+        'why=$(LC_ALL=C mkdir "$mark" 2>&1); }; then '
         'if [ -e "$mark" ] || [ -L "$mark" ]; then lost=taken; '
         f'elif [ -n "$spare" ] && case $why in {_FULL}) true;; *) false;; esac; then '
         f'ln -s {_IN_MEMORY} "$mark" 2>/dev/null; '
         'else lost=impossible; [ -z "$spare" ] || rmdir "$at"; fi; fi; '
-        'if [ -z "$lost" ]; then own=$(command -v setsid || command -v nohup); '
+        'if [ -z "$lost" ]; then own=nohup; ! command -v setsid >/dev/null || own=setsid; '
         f'$own sh -c {shlex.quote(inner)} selfheal "$at" {shlex.quote(command)} "$mark" </dev/null >/dev/null 2>&1 & '
         f"wait $!; {_tell_end()}; "
         f"elif [ $lost = taken ]; then echo {_VERDICT} taken; "
-        f'else printf "%s\\n" "$why"; echo {_VERDICT} impossible; fi'
+        f'else printf "%s\\n" "$why"; echo {_VERDICT} impossible; fi; '
+        f'for old in "$root" "$spare"; do [ -z "$old" ] || find "$old" -mindepth 1 -maxdepth 1 '
+        f"\\( -type d -o -type l \\) -mtime +{_KEEP_DAYS} -exec rm -rf {{}} + 2>/dev/null; done"
     )
 
 

@@ -30,7 +30,7 @@ def clean(text: str) -> str:
     """Without secrets, terminal sequences and characters that show nothing; newline and tab stay."""
     seen = _TERMINAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     invisible = {ord(char): None for char in set(seen) - _KEPT if unicodedata.category(char) in _INVISIBLE}
-    return redact(seen.translate(invisible))
+    return redact(seen.translate(invisible) if invisible else seen)
 
 
 def one_line(text: str, max_bytes: int) -> str:

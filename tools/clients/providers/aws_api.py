@@ -52,6 +52,8 @@ class AwsApi:
         self._throttle_pauses = tuple(throttle_pauses)
         self._pool = BoundedPool("aws", threads, per_endpoint)
         self._clients: dict[tuple[str, str | None, str | None, bool], Any] = {}
+        self._session: Any = None
+        """One for all clients: it has read a service's model once, which takes the processor long."""
         self._making = threading.Lock()
 
     async def read(self, resource: Resource, request: Request) -> Mapping[str, Any]:
@@ -83,6 +85,7 @@ class AwsApi:
         for client in self._clients.values():
             client.close()
         self._clients.clear()
+        self._session = None
 
     async def _send(self, resource: Resource, request: Request, writes: bool, seconds: float) -> Mapping[str, Any]:
         where = resource.provider.endpoint_url or resource.provider.region or "default"
@@ -139,8 +142,8 @@ class AwsApi:
             retries={"mode": "standard", "total_max_attempts": tries},
             max_pool_connections=12,
         )
-        session = boto3.session.Session()
-        return session.client(service, region_name=region, endpoint_url=endpoint, config=config)
+        self._session = self._session or boto3.session.Session()
+        return self._session.client(service, region_name=region, endpoint_url=endpoint, config=config)
 
 
 def _verdict(error: Exception) -> Verdict:
