@@ -111,7 +111,7 @@ def incident_routes(services: Services, changes: Changes) -> APIRouter:
         """The timeline's sentences with the records behind them: `evidence`, `inquiries`, `diagnosis`, `plan`, … Of a
         compacted incident nothing is left here; its record has what was kept."""
         incident_id = await verbs.id_of(reference)
-        return {"id": incident_id, "entries": await store.timeline_after(incident_id, 0)}
+        return {"id": incident_id, "entries": await store.timeline(incident_id)}
 
     @router.get("/{reference}/model-calls", summary="What models were asked, and answered (redacted), oldest first")
     async def model_calls(reference: str) -> dict[str, Any]:

@@ -17,17 +17,13 @@ from agents.legs import LegEnd
 from graph.records import Alert, Attempt, Incident
 from server.clock_watch import ClockWatch, elapsed
 from server.leases import HeldLeases
+from server.pacing import Pacing
 from server.store import Failed, Leg, Store, StoreError
 
 log = logging.getLogger("selfheal.runner")
 
 Condition = Callable[[Alert], Awaitable[bool | None]]
 """Whether Prometheus shows the alert's condition now; None where it can't be asked."""
-
-BETWEEN_LEGS_SECONDS = 0.5
-"""While alerts storm in."""
-AT_A_TIME = 4
-"""Legs taken in one transaction: few, so that processes that are as idle share what came in at once."""
 
 
 class AgentLike(Protocol):
@@ -56,7 +52,7 @@ class RunnerTimes:
     recheck: float = 2.0
     storms: float = 2.0
     patience: float = 20.0
-    """How long legs let storming alerts go first, at most."""
+    """How long legs let storming alerts go first (see `Pacing`)."""
 
 
 class Runner:
@@ -85,8 +81,7 @@ class Runner:
         self._clock = clock or ClockWatch()
         self._heartbeat: asyncio.Task[None] | None = None
         self._takes_back_from = 0.0
-        self._storms_since: float | None = None
-        self._began = 0.0
+        self._pacing = Pacing(self._times.patience)
         self._kicked = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._legs: set[asyncio.Task[LegEnd | Failed]] = set()
@@ -210,11 +205,12 @@ class Runner:
 
     async def _take(self) -> bool:
         """Start what may run, as far as there is room. False where there was nothing, or no room."""
-        room = min(self._concurrency - len(self._legs), self._at_a_time())
+        room = min(self._concurrency - len(self._legs), self._pacing.room(self._store.storming, len(self._legs)))
         if room <= 0:
             return False
         # Shielded: a leg that was taken must be run, also where `stop` comes in between.
-        asked_at = self._began = elapsed()
+        asked_at = elapsed()
+        self._pacing.began()
         claiming = asyncio.ensure_future(self._store.claim(self._name, self._times.lease, room))
         try:
             begun = await asyncio.shield(claiming)
@@ -223,21 +219,6 @@ class Runner:
             raise
         self._start(begun, asked_at)
         return bool(begun)
-
-    def _at_a_time(self) -> int:
-        """How many legs to take now. Accepting comes first: what is not on disk can be lost, a repair comes later.
-
-        While alerts storm in, legs that have not begun wait, but for one at a time, two a second at most; not beyond
-        their patience, as a storm may last. In quiet times nothing waits.
-        """
-        if not self._store.storming:
-            self._storms_since = None
-            return AT_A_TIME
-        now = elapsed()
-        self._storms_since = now if self._storms_since is None else self._storms_since
-        if now - self._storms_since > self._times.patience:
-            return AT_A_TIME
-        return 0 if self._legs or now - self._began < BETWEEN_LEGS_SECONDS else 1
 
     def _start(self, begun: Sequence[Leg], asked_at: float) -> None:
         for leg in begun:

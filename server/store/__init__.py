@@ -121,8 +121,8 @@ class Store(TakingOn, People, Outgoing, Counting):
         row = await self._db.read(lambda c: incident_row(c, id_or_number))
         return None if row is None else str(row.id)
 
-    async def timeline_after(self, incident_id: str, after: int) -> list[dict[str, Any]]:
-        return await self._db.read(lambda c: reading.timeline_of(c, incident_id, after))
+    async def timeline(self, incident_id: str) -> list[dict[str, Any]]:
+        return await self._db.read(lambda c: reading.timeline_of(c, incident_id))
 
     async def waiting_plan(self, incident_id: str) -> Plan | None:
         """The plan a human is asked about, or None."""

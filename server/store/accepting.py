@@ -157,8 +157,7 @@ class _Taking:
     def _apply(self, one: Incoming, decided: Intake, holding: Holding) -> None:
         (alert, placed, _), writes = one, self.writes
         if decided.decision == "joined":
-            if writes.remember(holding, one):
-                writes.tell(holding.id, f"joined:{alert.fingerprint}", decided.reason, author="alertmanager")
+            writes.remember(holding, one, joined=decided.reason)
             if holding.withdrawn:
                 holding.changes["withdrawn"], holding.withdrawn = 0, False
             if placed.issue_type not in holding.issue_types:

@@ -19,7 +19,7 @@ from server.store.packing import FASTER, SMALLER, packed
 from server.store.recalling import compaction_of, pack_of
 from server.store.retention_tables import compactions, evidence_packs
 from server.store.rows import incident_row, stamp, upsert
-from server.store.schema import commands, evidence_raw, incidents, timeline
+from server.store.schema import alerts, commands, evidence_raw, incidents, timeline
 from server.store.schema import model_calls as calls
 from server.store.slimming import MEASURES, left_out, story
 from server.store.telling_tables import plots
@@ -103,7 +103,7 @@ def _seen(connection: Connection, row: Row[Any]) -> tuple[Any, ...]:
     """What changes with anything that is written of an incident."""
     newest = [
         connection.execute(select(func.max(table.c.id)).where(table.c.incident_id == row.id)).scalar()
-        for table in (timeline, commands, calls)
+        for table in (timeline, alerts, commands, calls)
     ]
     raws = connection.execute(select(func.count()).where(evidence_raw.c.incident_id == row.id)).scalar()
     plot = connection.execute(select(plots.c.at).where(plots.c.incident_id == row.id)).scalar()

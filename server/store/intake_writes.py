@@ -25,7 +25,9 @@ _INCIDENT = (
     "number", "id", "resource_kind", "resource_id", "phase", "issue_types", "resource", "outcome", "received_at",
     "updated_at", "wake_at", "leg", "failures", "fresh", "recheck", "withdrawn", "attempts",
 )  # fmt: skip
-_ALERT = ("incident_id", "fingerprint", "starts_at", "status", "body", "count", "first_at", "last_at", "news_at")
+_ALERT = (
+    "incident_id", "fingerprint", "starts_at", "status", "body", "count", "first_at", "last_at", "news_at", "joined",
+)  # fmt: skip
 _TIMELINE = ("incident_id", "key", "at", "node", "author", "sentence", "records")
 _OUTBOX = ("payload", "next_at", "tries")
 _CALLS = ("incident_id", "event", "key", "at", "payload", "told")
@@ -40,6 +42,7 @@ class Writes:
         self._opened: dict[str, tuple[Holding, dict[str, Any]]] = {}
         self._changed: dict[str, Holding] = {}
         self._alerts: dict[tuple[str, str], tuple[Alert, SeenAlert]] = {}
+        self._joined: dict[tuple[str, str], str] = {}
         self._told: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._notices: list[dict[str, Any]] = []
         self._let_go: list[str] = []
@@ -56,8 +59,8 @@ class Writes:
         if not holding.new:
             self._changed[holding.id] = holding
 
-    def remember(self, holding: Holding, one: Incoming) -> bool:
-        """Write the alert, or count it once more. True where it is new to the incident."""
+    def remember(self, holding: Holding, one: Incoming, joined: str = "") -> None:
+        """Write the alert, or count it once more. `joined`: what is told of it where it is new to the incident."""
         alert, _, starts_at = one
         seen = holding.seen.get(alert.fingerprint)
         if seen is None:
@@ -69,7 +72,8 @@ class Writes:
             now = SeenAlert(alert.status, starts_at, count, self.at if news else seen.news_at)
         holding.remember(alert.fingerprint, now)
         self._alerts[holding.id, alert.fingerprint] = (alert, now)
-        return seen is None
+        if seen is None and joined:
+            self._joined[holding.id, alert.fingerprint] = joined
 
     def seen_again(self, incident_id: str, fingerprint: str) -> None:
         """A firing that an ended incident knows came once more: it counts, and changes nothing else."""
@@ -123,7 +127,8 @@ class Writes:
     def _alert_row(self, incident_id: str, alert: Alert, seen: SeenAlert) -> tuple[Any, ...]:
         body = alert.model_dump_json(by_alias=True)
         first = (incident_id, alert.fingerprint, seen.starts_at, seen.status, body)
-        return (*first, seen.count, self.at, self.at, seen.news_at)
+        joined = self._joined.get((incident_id, alert.fingerprint))
+        return (*first, seen.count, self.at, self.at, seen.news_at, joined)
 
     def _write_notices(self, connection: Connection) -> None:
         texts = [json.dumps(payload) for payload in self._notices]

@@ -35,7 +35,7 @@ TABLES = (
 )
 """Modules that add to the metadata by being imported."""
 
-HEAD = "0002"
+HEAD = "0003"
 """The last step of `server.migrations`, said here so that Alembic is loaded only where there is something to do."""
 
 _TRIAL, _TRIAL_BYTES = "trial", 64 * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy import JSON, ColumnElement, Connection, Row, Select, literal, or_, select
 
 from server.store import calling, model_calls, places, storm_holding, taking
 from server.store.commands import commands_of
@@ -86,7 +86,7 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
     row = incident_row(connection, incident_id)
     if row is None:
         return None
-    entries = timeline_of(connection, row.id, 0)
+    entries = timeline_of(connection, row.id)
     latest: dict[str, Any] = dict.fromkeys(CHANNELS)
     for entry in entries:
         latest.update({name: value for name, value in entry["records"].items() if name in CHANNELS})
@@ -116,13 +116,12 @@ def whole(connection: Connection, incident_id: str) -> dict[str, Any] | None:
     return recalled(connection, record, {name for entry in entries for name in entry["records"]})
 
 
-def timeline_of(connection: Connection, incident_id: str, after: int) -> list[dict[str, Any]]:
-    """The sentences after that id, by time: one told anew stands where it was last true."""
-    rows = connection.execute(
-        select(timeline)
-        .where(timeline.c.incident_id == incident_id, timeline.c.id > after)
-        .order_by(timeline.c.at, timeline.c.id)
+def timeline_of(connection: Connection, incident_id: str) -> list[dict[str, Any]]:
+    """Its sentences by time: one told anew stands where it was last true."""
+    told = connection.execute(
+        select(timeline).where(timeline.c.incident_id == incident_id).order_by(timeline.c.at, timeline.c.id)
     )
+    rows = sorted([*told, *connection.execute(_joinings(incident_id))], key=_place)
     return [
         {
             "id": row.id,
@@ -135,6 +134,28 @@ def timeline_of(connection: Connection, incident_id: str, after: int) -> list[di
         }
         for row in rows
     ]
+
+
+def _place(row: Row[Any]) -> tuple[float, int]:
+    """By time; of one moment first what opened it, then what joined, then the rest as it was told."""
+    return row.at, 0 if row.key == "received" else 1 if row.id < 0 else 2
+
+
+def _joinings(incident_id: str) -> Select[Any]:
+    """Alerts that joined, as rows of the timeline. Their ids are below zero: they are none of its own."""
+    return (
+        select(
+            (-alerts.c.id).label("id"),
+            ("joined:" + alerts.c.fingerprint).label("key"),
+            alerts.c.first_at.label("at"),
+            literal("server").label("node"),
+            literal("alertmanager").label("author"),
+            alerts.c.joined.label("sentence"),
+            literal({}, JSON).label("records"),
+        )
+        .where(alerts.c.incident_id == incident_id, alerts.c.joined.is_not(None))
+        .order_by(alerts.c.id)
+    )
 
 
 def _alerts(connection: Connection, incident_id: str) -> list[dict[str, Any]]:

@@ -82,6 +82,8 @@ alerts = Table(
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
     Column("news_at", Float, nullable=False),
+    # In what words it joined an open incident: a line of the timeline that needs no row of its own.
+    Column("joined", Text),
     UniqueConstraint("incident_id", "fingerprint"),
 )
 Index("known_firings", alerts.c.fingerprint, alerts.c.starts_at)

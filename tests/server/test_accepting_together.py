@@ -54,6 +54,21 @@ async def test_an_alert_that_resolves_in_the_same_moment_withdraws_the_heal(tmp_
     await world.store.close()
 
 
+async def test_an_alert_that_joins_is_told_after_what_it_joins_and_before_it_resolves(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    other = alert("ServiceDown")
+    resolved = other.model_copy(update={"status": "resolved"})
+    await taken(world, arrival(alert()), arrival(other), arrival(other), arrival(resolved))
+    told = [entry for entry in await world.store.timeline((await world.store.incident("1") or {})["id"])]
+    assert [entry["sentence"] for entry in told][1:] == [
+        "ServiceDown joins #1, open on the same resource",
+        "ServiceDown resolved; 1 still firing",
+    ]
+    assert told[1] == told[1] | {"key": f"joined:{other.fingerprint}", "author": "alertmanager", "records": {}}
+    assert len({entry["id"] for entry in told}) == 3
+    await world.store.close()
+
+
 async def test_who_comes_when_the_queue_is_full_is_turned_away_alone(tmp_path: Path) -> None:
     world = World(tmp_path)
     first, second, third = await taken(

@@ -143,6 +143,7 @@ async def test_an_ordinary_incident_keeps_every_sentence_and_alert(begin: Open) 
     await compact(old)
     record = await old.record(incident_id)
     assert record["compacted"]["left_out"].get("sentences") is None
+    assert sum("joins #1" in entry["sentence"] for entry in record["timeline"]) == len(whole["alerts"]) - 1 > 0
     assert [entry["sentence"] for entry in record["timeline"]] == [entry["sentence"] for entry in whole["timeline"]]
     assert [alert["labels"] for alert in record["alerts"]] == [alert["labels"] for alert in whole["alerts"]]
     assert record["resource"] == whole["resource"] and record["plan"] == whole["plan"]

@@ -75,7 +75,7 @@ class Stage:
         return self.real.silences(OURS, state)
 
     async def sentences(self, incident_id: str) -> list[str]:
-        return [entry["sentence"] for entry in await self.world.store.timeline_after(incident_id, 0)]
+        return [entry["sentence"] for entry in await self.world.store.timeline(incident_id)]
 
     async def _condition(self, given: Alert) -> bool | None:
         return self.conditions.get(given.name, False)
