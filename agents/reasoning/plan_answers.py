@@ -4,7 +4,8 @@ permitted actions for which it has to say why no remedy serves.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from functools import lru_cache
+from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
@@ -12,12 +13,15 @@ from agents.reasoning.answers import STEP_TEXT_CHARS, Answered, InvalidAnswer, o
 from agents.reasoning.possible import Values, possible_values
 from agents.reasoning.runbook import SUMMARY_CHARS
 from agents.reasoning.text import clip
+from graph.facts import FactValue
 from graph.kind import ActionSpec
 from graph.ports import PlanRequest
 from graph.records import Plan, PlanStep, facts_of
 from graph.rules.remedies import actions_of
 
 MAX_STEPS = 6
+KEPT = 32
+"""Shapes of each sort: what is possible differs from resource to resource."""
 
 
 class StepAnswer(Answered):
@@ -46,12 +50,24 @@ def plan_answer(request: PlanRequest) -> type[PlanAnswer]:
     shapes: list[type[StepAnswer]] = [_typed(spec, values) for spec in typed]
     bare = [spec.name for spec in request.actions if spec.name in remedying and spec not in typed]
     if bare:
-        shapes.append(create_model("BareStep", __base__=StepAnswer, action=(one_of(bare), ...)))
+        shapes.append(_step_of("BareStep", tuple(bare)))
     others = [spec.name for spec in request.actions if spec.name not in remedying]
     if others:
-        shapes.append(create_model("OtherStep", __base__=StepAnswer, action=(one_of(others), ...)))
-    step: Any = shapes[0] if len(shapes) == 1 else Annotated[Union[tuple(shapes)], Field(discriminator="action")]  # noqa: UP007
+        shapes.append(_step_of("OtherStep", tuple(others)))
+    return _answer_of(tuple(shapes))
+
+
+@lru_cache(KEPT)
+def _answer_of(shapes: tuple[type[StepAnswer], ...]) -> type[PlanAnswer]:
+    step: Any = shapes[0] if len(shapes) == 1 else Annotated[Union[shapes], Field(discriminator="action")]  # noqa: UP007
     return create_model("PlanAnswer", __base__=PlanAnswer, steps=(list[step], Field(max_length=MAX_STEPS)))
+
+
+@lru_cache(KEPT)
+def _step_of(title: str, actions: tuple[str, ...], params: type[BaseModel] | None = None) -> type[StepAnswer]:
+    """A step by one of these actions, with these params where they are known."""
+    fields: dict[str, Any] = {"params": (params, ...)} if params is not None else {}
+    return create_model(title, __base__=StepAnswer, action=(one_of(actions), ...), **fields)
 
 
 def values_of(request: PlanRequest) -> Values:
@@ -95,19 +111,28 @@ def _step(step: StepAnswer, spec: ActionSpec, values: Values, number: int) -> Pl
 
 
 def _typed(spec: ActionSpec, values: Values) -> type[StepAnswer]:
-    name: Any = Literal[spec.name]
-    params = _narrowed(spec, values)
-    return create_model(f"Step_{spec.name}", __base__=StepAnswer, action=(name, ...), params=(params, ...))
+    return _step_of(f"Step_{spec.name}", (spec.name,), _narrowed(spec, values))
 
 
 def _narrowed(spec: ActionSpec, values: Values) -> type[BaseModel]:
     """The action's params, those that name something bound to what there is."""
-    fields: dict[str, Any] = {}
+    choices = []
     for name, field in spec.params.model_fields.items():
-        fitting = [value for value in values.get(name, ()) if _fits(value, field.annotation)]
+        # With their types, as 1 and True are one to a dict.
+        fitting = tuple((type(value), value) for value in values.get(name, ()) if _fits(value, field.annotation))
         if fitting:
-            fields[name] = (one_of(fitting), field)
-    return create_model(f"{spec.name}_params", __base__=spec.params, **fields) if fields else spec.params
+            choices.append((name, fitting))
+    return _bound(f"{spec.name}_params", spec.params, tuple(choices)) if choices else spec.params
+
+
+@lru_cache(KEPT)
+def _bound(
+    title: str, params: type[BaseModel], choices: tuple[tuple[str, tuple[tuple[type, FactValue], ...]], ...]
+) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        name: (one_of([value for _, value in fitting]), params.model_fields[name]) for name, fitting in choices
+    }
+    return create_model(title, __base__=params, **fields)
 
 
 def _fits(value: object, annotation: Any) -> bool:

@@ -87,3 +87,10 @@ def test_an_action_beyond_the_causes_remedies_may_be_proposed_with_a_reason() ->
     without["steps"] = [{"action": "clean_logs", "params": {"root": "/var/log"}}]
     with pytest.raises(InvalidAnswer, match=r"why: Field required"):
         to_plan(without, plan_answer(request), request)
+
+
+def test_a_shape_is_made_once_for_what_is_possible_and_anew_for_what_else_is() -> None:
+    other = seen("E1", {**SEEN.facts, 'disk.used_percent{mount="/home"}': 91})
+    first, again, more = (plan_answer(asked("data_growth", evidence)) for evidence in (SEEN, SEEN, other))
+    assert first is again and first is not more
+    assert "/home" in str(schema_of(more)) and "/home" not in str(schema_of(first))
