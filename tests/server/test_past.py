@@ -190,7 +190,8 @@ async def without_past(world: World) -> None:
         for table in ("alerts", "timeline", "journal", "incidents"):
             old.execute(f"DELETE FROM main.{table}")
         for table in ("incidents", "alerts", "timeline", "journal"):
-            old.execute(f"INSERT INTO main.{table} SELECT * FROM now.{table}")
+            columns = ", ".join(row[1] for row in old.execute(f"PRAGMA main.table_info({table})"))
+            old.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
         old.execute("DROP TABLE past_heals")
 
 
