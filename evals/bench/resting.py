@@ -121,8 +121,9 @@ def _waiting(bench: Bench) -> dict[str, Measured]:
             waiting - idle,
             (waiting - idle,),
             where=(
-                f"what {MANY} heals, 32 at once, leave behind: cycles of objects that no collection has come to yet, and "
-                f"room between those that stay; not what waits: a start with them waiting takes {restarted - started:+.1f} MiB"
+                f"what {MANY} heals, 32 at once, leave behind: cycles of objects that no collection has come to yet, "
+                "and room between those that stay; not what waits: a start with them waiting takes "
+                f"{restarted - started:+.1f} MiB"
             ),
             detail=starts,
         ),
