@@ -21,7 +21,7 @@ class Pacing:
         self._patience = patience
         self._clock = clock
         self._storms_since: float | None = None
-        self._began = clock() - patience
+        self._began = clock() - IN_A_STORM_SECONDS
 
     def room(self, storming: bool, under_way: int) -> int:
         """How many to begin now."""

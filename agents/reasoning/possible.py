@@ -65,7 +65,8 @@ def _of_remedies(
             logger.exception("the steps of remedy %s raised", remedy.name)
             continue
         for step in steps:
-            yield from ((name, value) for name, value in step.params.items() if _names_something(name))
+            named = ((name, value) for name, value in step.params.items() if _names_something(name))
+            yield from ((name, value) for name, value in named if isinstance(value, str | int | float))
 
 
 def _declared(resource: Resource) -> Iterable[tuple[str, FactValue]]:

@@ -290,8 +290,8 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-            return  # Begun by `_snapshot`.
         # The writer takes the write lock at once; a reader's BEGIN only pins its snapshot.
-        immediate = threading.current_thread().name == "store-write"
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        if threading.current_thread().name == "store-write":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("BEGIN")  # else `_snapshot` has

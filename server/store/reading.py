@@ -14,6 +14,9 @@ from server.store.recalling import CHANNELS, recalled
 from server.store.rows import MAX_NUMBER_DIGITS, incident_record, incident_row, iso, moment
 from server.store.schema import alerts, approvals, audit, incidents, journal, past_heals, timeline
 
+JOINED = "joined:"
+"""How the keys of what is told of an alert that joined begin."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -138,7 +141,7 @@ def timeline_of(connection: Connection, incident_id: str) -> list[dict[str, Any]
 
 def _place(row: Row[Any]) -> tuple[float, int]:
     """By time; of one moment first what opened it, then what joined, then the rest as it was told."""
-    return row.at, 0 if row.key == "received" else 1 if row.id < 0 else 2
+    return row.at, 0 if row.key == "received" else 1 if row.key.startswith(JOINED) else 2
 
 
 def _joinings(incident_id: str) -> Select[Any]:
@@ -146,7 +149,7 @@ def _joinings(incident_id: str) -> Select[Any]:
     return (
         select(
             (-alerts.c.id).label("id"),
-            ("joined:" + alerts.c.fingerprint).label("key"),
+            (JOINED + alerts.c.fingerprint).label("key"),
             alerts.c.first_at.label("at"),
             literal("server").label("node"),
             literal("alertmanager").label("author"),

@@ -115,3 +115,26 @@ def test_the_previous_release_leaves_todays_database_alone(empty: Engine) -> Non
 
 def tables(connection: sqlite3.Connection) -> list[Any]:
     return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+async def test_what_an_earlier_step_told_of_alerts_that_joined_is_told_once_beside_what_joins_now(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    incident_id = await world.opened()
+    await world.post(alert("ServiceDown"))
+    await world.store.close()
+    with sqlite3.connect(tmp_path / "selfheal.db") as connection:
+        connection.execute(
+            "INSERT INTO timeline (incident_id, key, at, node, author, sentence, records) SELECT incident_id, "
+            "'joined:' || fingerprint, first_at, 'server', 'alertmanager', joined, '{}' FROM alerts "
+            "WHERE joined IS NOT NULL"
+        )
+        connection.execute("ALTER TABLE alerts DROP COLUMN joined")
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+    connection.close()
+    world.store = world.open()
+    await world.post(alert("ServiceSlow"))
+    told = [entry["sentence"] for entry in await world.store.timeline(incident_id)]
+    assert [sentence.split()[0] for sentence in told if "joins #1" in sentence] == ["ServiceDown", "ServiceSlow"]
+    await world.store.close()

@@ -43,15 +43,15 @@ def test_in_a_long_storm_some_a_second_are_begun_whatever_is_under_way(clock: Cl
     pacing.room(True, under_way=0)
     clock.now += 21
     pacing.began()
-    begun = 0
-    for _ in range(20):
-        clock.now += 0.5
-        if room := pacing.room(True, under_way=31):
-            pacing.began()
-            begun += room
-    assert 0 < begun <= 10 / IN_A_LONG_STORM_SECONDS
-    pacing.began()
     assert pacing.room(True, under_way=0) == 0
+    begun = 0
+    for _ in range(40):
+        clock.now += 2 * IN_A_LONG_STORM_SECONDS
+        begun += pacing.room(True, under_way=31)
+        pacing.began()
+    assert begun == 80
+    clock.now += 60
+    assert pacing.room(True, under_way=31) == AT_A_TIME
 
 
 def test_the_next_storm_has_a_patience_of_its_own(clock: Clock, pacing: Pacing) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -102,6 +104,15 @@ async def test_what_was_never_begun_is_proven_so(context: ActionContext, resourc
     assert claim.status == "absent"
     assert probe is not None
     assert probe.effect == "no_effect"
+
+
+def test_a_host_without_setsid_and_nohup_runs_the_command_all_the_same(tmp_path: Path) -> None:
+    for tool in ("sh", "mkdir", "timeout", "mv", "tail", "cat", "find"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or "")
+    line = claim_and_run(str(tmp_path / "claims"), KEY, "echo done", 10, memory=())
+    told = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, env={"PATH": str(tmp_path)})
+    claim = parse(told.stdout)
+    assert claim is not None and (claim.status, claim.exit_status, claim.output.strip()) == ("ended", 0, "done")
 
 
 async def test_a_place_for_claims_that_cannot_be_written_means_that_nothing_runs(

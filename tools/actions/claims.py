@@ -89,7 +89,7 @@ def claim_and_run(root: str, key: str, command: str, seconds: int, memory: Seque
         f'elif [ -n "$spare" ] && case $why in {_FULL}) true;; *) false;; esac; then '
         f'ln -s {_IN_MEMORY} "$mark" 2>/dev/null; '
         'else lost=impossible; [ -z "$spare" ] || rmdir "$at"; fi; fi; '
-        'if [ -z "$lost" ]; then own=nohup; ! command -v setsid >/dev/null || own=setsid; '
+        'if [ -z "$lost" ]; then own=; for one in nohup setsid; do ! command -v $one >/dev/null || own=$one; done; '
         f'$own sh -c {shlex.quote(inner)} selfheal "$at" {shlex.quote(command)} "$mark" </dev/null >/dev/null 2>&1 & '
         f"wait $!; {_tell_end()}; "
         f"elif [ $lost = taken ]; then echo {_VERDICT} taken; "
