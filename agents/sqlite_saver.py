@@ -24,6 +24,8 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from agents.wal import NET, WalCopier
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,6 +33,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA busy_timeout=5000",
+    NET,
     "PRAGMA cache_size=-512",
 )
 _OLDER = "thread_id = ? AND checkpoint_id < (SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?)"
@@ -40,9 +43,10 @@ LISTED = "SELECT DISTINCT thread_id FROM checkpoints WHERE thread_id > ? ORDER B
 class ThreadedSqliteSaver(SqliteSaver):
     """A saver for graphs that run in an event loop. `open` it, and `close` it."""
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, copier: WalCopier) -> None:
         super().__init__(connection)
         self._thread = thread
+        self._copier = copier
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -55,13 +59,13 @@ class ThreadedSqliteSaver(SqliteSaver):
             return connection
 
         thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
-        made = cls(await asyncio.get_running_loop().run_in_executor(thread, connected), thread)
+        made = cls(await asyncio.get_running_loop().run_in_executor(thread, connected), thread, WalCopier(path))
         await made._there(made.setup)
         return made
 
     async def close(self) -> None:
         """Once what is under way is written."""
-        await self._there(self.conn.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -122,5 +126,15 @@ class ThreadedSqliteSaver(SqliteSaver):
 
         return await self._there(listed)
 
+    def _close(self) -> None:
+        self._copier.close()
+        self.conn.close()
+
     async def _there(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *args, **kwargs))
+        def whole() -> T:
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._copier.wrote(self.conn)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, whole)

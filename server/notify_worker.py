@@ -74,8 +74,9 @@ class NotifyWorker:
     async def _begin(self) -> None:
         """Settle who is told what, and serve every target that something waits for."""
         async with self._settling:
-            for payload in await self._store.settle_notices(self._directory.telling):
-                _say(payload)
+            while new := await self._store.settle_notices(self._directory.telling):
+                for payload in new:
+                    _say(payload)
             self._serving = {name: task for name, task in self._serving.items() if not task.done()}
             for name in await self._store.targets_due():
                 if name in self._directory.notifiers and name not in self._serving:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from server.clock_watch import elapsed
 
-AT_A_TIME = 4
-"""Legs taken in one transaction: few, so that processes that are as idle share what came in at once."""
+AT_A_TIME = 1
+"""Legs taken in one transaction: processes that are as idle share what came in at once, and no alert waits for long."""
+MOST_BEHIND = 4
+"""Legs in one transaction where some should have begun earlier."""
 IN_A_STORM_SECONDS = 0.5
 IN_A_LONG_STORM_SECONDS = 0.125
 """Between the beginnings of two legs. Thirty heals at once would leave alerts a tenth of what is taken on otherwise."""
@@ -33,7 +35,7 @@ class Pacing:
             self._storms_since = now
         since = now - self._began
         if now - self._storms_since > self._patience:
-            return min(AT_A_TIME, int(since / IN_A_LONG_STORM_SECONDS))
+            return min(MOST_BEHIND, int(since / IN_A_LONG_STORM_SECONDS))
         return 0 if under_way or since < IN_A_STORM_SECONDS else 1
 
     def began(self) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from graph.kind import STORM
 from graph.rules.notifying import CALLS, Link, chain_done, due_links, listeners_of
-from server.store import notices
+from server.store import notices, quick
 from server.store.auditing import record
 from server.store.deciding import Conflict, NotFound
 from server.store.deliveries import EVERYBODY, Telling, deliver, digest, digests_due, forget, over, told_before
@@ -25,7 +25,12 @@ from server.store.who import Who
 
 About = tuple[str, str | None]
 """A kind of resource, and a group where it is of one."""
+SETTLED_AT_ONCE = 3
+"""Notices in one transaction: a hundred that escalate together must not keep alerts waiting."""
 CALLED_PHASES = ("escalated", "waiting_approval")
+
+_OPEN = select(calls).where(calls.c.ended_at.is_(None)).order_by(calls.c.id)
+_CHANGE = update(calls).where(calls.c.id == bindparam("of_id"))
 
 
 def waits(connection: Connection, telling: Telling, now: datetime) -> bool:
@@ -36,9 +41,10 @@ def waits(connection: Connection, telling: Telling, now: datetime) -> bool:
 
 
 def settle(connection: Connection, telling: Telling, now: datetime) -> list[Mapping[str, Any]]:
-    """Settle who is told what is new, whom a chain calls next, and which digests go out. Returns what is new."""
+    """Settle who is told what is new, whom a chain calls next, and which digests go out. Returns what is new, a few at
+    a time."""
     new = []
-    for item in notices.due(connection, now):
+    for item in notices.due(connection, now, SETTLED_AT_ONCE):
         if notices.settled(connection, item.id, now):
             _fan_out(connection, telling, item.payload, f"outbox:{item.id}", now)
             new.append(item.payload)
@@ -89,7 +95,7 @@ def _fan_out(connection: Connection, telling: Telling, payload: Mapping[str, Any
     if row is None:
         return
     dedup = str(payload.get("key") or key)
-    call = _call_of(connection, incident_id, event, dedup) if event in CALLS else None
+    call = notices.call_of(connection, incident_id, event, dedup) if event in CALLS else None
     call_id = call.id if call is not None else None
     before, abouts = told_before(connection, incident_id), _abouts(connection, row)
     found = [listeners_of(telling.listeners, event, *about, telling.chain, before) for about in abouts]
@@ -104,15 +110,15 @@ def _fan_out(connection: Connection, telling: Telling, payload: Mapping[str, Any
             deliver(connection, telling, name, payload, dedup, now, call_id)
     if call is not None:
         told = [link.after_minutes for link in at_once]
-        connection.execute(update(calls).where(calls.c.id == call.id).values(told=told))
+        quick.run(connection, _CHANGE, {"of_id": call.id, "told": told})
 
 
 def _advance(connection: Connection, telling: Telling, call: Row[Any], now: datetime) -> None:
-    mine = calls.c.id == call.id
     if why := over(connection, call):
-        connection.execute(update(calls).where(mine).values(ended_at=stamp(now), ended_why=why))
+        quick.run(connection, _CHANGE, {"of_id": call.id, "ended_at": stamp(now), "ended_why": why})
         return
-    row = connection.execute(select(incidents).where(incidents.c.id == call.incident_id)).one()
+    row = incident_row(connection, call.incident_id)
+    assert row is not None, "a call is about an incident there is"
     told = list(call.told)
     for link in due_links(telling.chain, moment(call.at), False, told, now):
         told.append(link.after_minutes)
@@ -127,7 +133,7 @@ def _advance(connection: Connection, telling: Telling, call: Row[Any], now: date
     values: dict[str, Any] = {"told": told}
     if chain_done(telling.chain, told):
         values |= {"ended_at": stamp(now), "ended_why": EVERYBODY}
-    connection.execute(update(calls).where(mine).values(**values))
+    quick.run(connection, _CHANGE, {"of_id": call.id, **values})
 
 
 def _moves(telling: Telling, call: Row[Any], now: datetime) -> bool:
@@ -159,17 +165,12 @@ def _about(row: Row[Any]) -> About:
 
 
 def _open(connection: Connection) -> list[Row[Any]]:
-    return list(connection.execute(select(calls).where(calls.c.ended_at.is_(None)).order_by(calls.c.id)).all())
+    return list(quick.rows(connection, _OPEN, {}))
 
 
 def _latest(connection: Connection, incident_id: str) -> Row[Any] | None:
     mine = calls.c.incident_id == incident_id
     return connection.execute(select(calls).where(mine).order_by(calls.c.id.desc())).first()
-
-
-def _call_of(connection: Connection, incident_id: str, event: str, key: str) -> Row[Any] | None:
-    same = (calls.c.incident_id == incident_id, calls.c.event == event, calls.c.key == key)
-    return connection.execute(select(calls).where(*same)).first()
 
 
 def _of_call(connection: Connection, incident_id: str, call: Row[Any] | None) -> Row[Any] | None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, or_, select, update
 
 from graph.rules.notifying import Link, Listener, folded_until, room
-from server.store import tallies
+from server.store import quick, tallies
 from server.store.clocks import set_back
 from server.store.rows import add, iso, moment, stamp
 from server.store.schema import approvals, incidents
@@ -25,6 +25,21 @@ WAITS = ("escalated", "waiting_approval")
 EVERYBODY = "everybody in the chain was told"
 MOST_IN_A_DIGEST = 20
 PROBLEM_CHARS = 300
+
+_PHASE = select(incidents.c.phase).where(incidents.c.id == bindparam("of_id"))
+_HELD = (
+    select(notifications.c.target, func.min(notifications.c.next_at))
+    .where(notifications.c.state == "held")
+    .group_by(notifications.c.target)
+)
+_TOLD = (
+    select(notifications.c.target)
+    .where(
+        notifications.c.incident_id == bindparam("of_incident"),
+        notifications.c.state.in_(("due", "sent", "held", "digested")),
+    )
+    .distinct()
+)
 
 
 @dataclass(frozen=True)
@@ -115,8 +130,7 @@ def deliver(
 
 def told_before(connection: Connection, incident_id: str) -> set[str]:
     """The targets that were, or are going to be, told something of an incident."""
-    told = (notifications.c.incident_id == incident_id, notifications.c.state.in_(("due", "sent", "held", "digested")))
-    return set(connection.execute(select(notifications.c.target).where(*told).distinct()).scalars())
+    return {target for (target,) in quick.rows(connection, _TOLD, {"of_incident": incident_id})}
 
 
 def targets_due(connection: Connection, now: datetime) -> list[str]:
@@ -183,12 +197,10 @@ def forget(connection: Connection, names: Sequence[str]) -> None:
 
 def digests_due(connection: Connection, telling: Telling, now: datetime) -> list[str]:
     """Targets for which notices have been held back long enough."""
-    table = notifications.c
-    held = connection.execute(
-        select(table.target, func.min(table.next_at)).where(table.state == "held").group_by(table.target)
-    ).all()
     waited = stamp(now - telling.digest_after)
-    return [target for target, since in held if since <= waited or set_back(since, stamp(now))]
+    return [
+        target for target, since in quick.rows(connection, _HELD, {}) if since <= waited or set_back(since, stamp(now))
+    ]
 
 
 def digest(connection: Connection, target: str, now: datetime) -> None:
@@ -240,7 +252,7 @@ def over(connection: Connection, call: Row[Any]) -> str:
     """Why nobody else need be called: a human has taken note, or it is no longer as it was. Empty where it goes on."""
     if call.ended_why and call.ended_why != EVERYBODY:
         return str(call.ended_why)
-    phase = connection.execute(select(incidents.c.phase).where(incidents.c.id == call.incident_id)).scalar()
+    phase = quick.scalar(connection, _PHASE, {"of_id": call.incident_id})
     if call.event == "approval_wanted":
         fingerprint = str(call.payload.get("plan_fingerprint", ""))
         if not _still_wanted(connection, call.incident_id, fingerprint):

@@ -8,17 +8,19 @@ All that waits for the writer at one moment shares one commit, so that many dura
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
+from agents.wal import WalCopier
 from server.store import quick
+from server.store.jobs import Job, Jobs
 from server.store.postgres import READERS as POSTGRES_READERS
 from server.store.postgres import ServersClock, postgres_engine, take_turn
 from server.store.preparing import prepare
@@ -26,14 +28,12 @@ from server.store.schema import StoreError, sqlite_pragmas
 from server.store.stored_json import json_text, json_value
 
 T = TypeVar("T")
-Work = Callable[[Connection], Any]
 
 LOST = (OperationalError, InterfaceError, InternalError)
 """Errors of the connection or the whole transaction, rather than of one statement."""
 
 READERS = 2
 _CLOSED = "the store is closed: the process is going down"
-MOST_IN_ONE_COMMIT = 256
 STATEMENTS = 400
 """Kept prepared: `server.store.bulk` has each of its statements in several sizes."""
 
@@ -52,12 +52,13 @@ class Database:
         """The time that all processes on this database go by; None where there is only one."""
         readers = POSTGRES_READERS if self._shared else READERS
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-read")
-        self._pending: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
+        self._jobs = Jobs()
         self._closed = False
         self._own: Connection | None = None
         """The writer's own connection, on SQLite: from the pool it would cost a tenth of a small commit."""
         self._looking: Connection | None = None
         """For `glance`."""
+        self._copier = None if self._shared or not engine.url.database else WalCopier(Path(engine.url.database))
         self.glances = not self._shared
         """Whether this process may read in its event loop: not where that is somebody else's, who minds."""
         self.failing: str | None = None
@@ -89,15 +90,16 @@ class Database:
                 made.clock.look(connection)
         return made
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run in the writer; returns once committed.
+    async def write(self, work: Callable[[Connection], T], first: bool = False) -> T:
+        """Run in the writer; returns once committed. `first`: before all that does not go first.
 
         Raises StoreBusy, StoreError once closed, and whatever `work` raises: then nothing of it is kept.
         """
         if self._closed:
             raise StoreError(_CLOSED)
-        done: Future[T] = Future()
-        self._pending.put((work, done))
+        job = Job(work, first)
+        self._jobs.put(job)
+        done: Future[T] = job.done
         return await asyncio.wrap_future(done)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -145,35 +147,24 @@ class Database:
         if self._closed:
             return
         self._closed = True
-        self._pending.put(None)
+        self._jobs.end()
         # Not in asyncio's default threads: the queue engine lends its own to the loop and takes them away.
         await asyncio.get_running_loop().run_in_executor(self._readers, self._writer.join, 10)
         self._readers.shutdown(wait=True)
         if self._looking is not None:
             self._looking.close()
+        if self._copier is not None:
+            self._copier.close()
         self._engine.dispose()
 
     def _write_loop(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            self._commit(batch)
+        while waiting := self._jobs.wait():
+            self._commit(alone=waiting == 1)
+            if self._copier is not None and self._own is not None:
+                driver: Any = self._own.connection.driver_connection
+                self._copier.wrote(driver)
         if self._own is not None:
             self._own.close()
-
-    def _next_batch(self) -> list[tuple[Work, Future[Any]]] | None:
-        first = self._pending.get()
-        if first is None:
-            return None
-        batch = [first]
-        while len(batch) < MOST_IN_ONE_COMMIT:
-            try:
-                more = self._pending.get_nowait()
-            except queue.Empty:
-                break
-            if more is None:
-                self._pending.put(None)
-                break
-            batch.append(more)
-        return batch
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -197,32 +188,35 @@ class Database:
         if own is not None:
             _given_up(own)
 
-    def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
-        settled: list[tuple[Future[Any], Any, BaseException | None]] = []
+    def _commit(self, alone: bool) -> None:
+        taken: list[Job] = []
+        settled: list[tuple[Job, Any, BaseException | None]] = []
         try:
             with self._transaction() as connection:
                 if self._shared:
                     take_turn(connection)
-                alone = len(batch) == 1
-                for work, done in batch:
+                for job in self._jobs.take():
+                    taken.append(job)
                     try:
                         # Alone, it needs no savepoint to fail by itself.
                         with nullcontext() if alone else _savepoint(connection):
-                            settled.append((done, work(connection), None))
+                            settled.append((job, job.work(connection), None))
                     except LOST:
                         raise  # The transaction is lost with it, and with that what the others wrote.
                     except Exception as error:
-                        settled.append((done, None, error))
+                        settled.append((job, None, error))
                         if alone:
                             connection.rollback()
+                    if alone:
+                        break
             if any(failure for _, _, failure in settled):
                 self._let_go()  # Queries that were left half read would pin what this connection sees.
         except Exception as error:
             self.failing = f"the database could not be written: {_reason(error)}"
-            settled = [(done, None, StoreBusy(self.failing)) for _, done in batch]
-        for done, value, failure in settled:
-            if done.set_running_or_notify_cancel():
-                done.set_exception(failure) if failure else done.set_result(value)
+            settled = [(job, None, StoreBusy(self.failing)) for job in taken or self._jobs.take()]
+        for job, value, failure in settled:
+            if job.done.set_running_or_notify_cancel():
+                job.done.set_exception(failure) if failure else job.done.set_result(value)
 
 
 def _given_up(connection: Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from graph.rules.notifying import ENDINGS
+from server.store import quick
 from server.store.deliveries import told_before
 from server.store.rows import add
 from server.store.schema import incidents
@@ -24,7 +25,7 @@ _ITS_STORM = (
 
 def folded(connection: Connection, payload: Mapping[str, Any]) -> bool:
     """Whether a notice is kept back, as its incident is part of a storm."""
-    row = connection.execute(_ITS_STORM, {"of_id": payload["incident_id"]}).first()
+    row = quick.first(connection, _ITS_STORM, {"of_id": payload["incident_id"]})
     if row is None:
         return False
     if row.ended_at is not None:

@@ -118,7 +118,7 @@ class Gathering:
             taken = [accepted for answer in answers if isinstance(answer, list) for accepted in answer]
             return answers, self.also(connection, taken, now) if self.also is not None else ()
 
-        answers, changed = await self._db.write(work)
+        answers, changed = await self._db.write(work, first=True)
         for (_, done), answer in zip(self._part, answers, strict=True):
             _settle(done, answer)
         for incident_id in changed:

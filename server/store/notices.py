@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Float, bindparam, or_, select, update
+from sqlalchemy import Connection, Float, Row, bindparam, or_, select, update
 
 from graph.rules.notifying import CALLS
 from server.store import quick
@@ -27,6 +27,9 @@ _DUE = (
     .limit(bindparam("most"))
 )
 _SETTLE = update(outbox).where(outbox.c.id == bindparam("of_id"), outbox.c.sent_at.is_(None))
+_OF_INCIDENT = calls.c.incident_id == bindparam("of_incident")
+_CALL = select(calls).where(_OF_INCIDENT, calls.c.event == bindparam("of_event"), calls.c.key == bindparam("of_key"))
+_END_EARLIER = update(calls).where(_OF_INCIDENT, calls.c.ended_at.is_(None))
 
 NoticeKind = Literal["opened", "approval_wanted", "mitigated", "escalated", "self_resolved", "declined", "demoted"]
 
@@ -94,11 +97,15 @@ def settled(connection: Connection, notice_id: int, now: datetime) -> bool:
     return quick.run(connection, _SETTLE, {"of_id": notice_id, "sent_at": stamp(now)}) == 1
 
 
+def call_of(connection: Connection, incident_id: str, event: str, key: str) -> Row[Any] | None:
+    """The call of humans about this."""
+    return quick.first(connection, _CALL, {"of_incident": incident_id, "of_event": event, "of_key": key})
+
+
 def _call(connection: Connection, payload: Mapping[str, Any], now: datetime) -> None:
     values = {"incident_id": payload["incident_id"], "event": payload["event"], "key": payload["key"]}
-    same = (calls.c.incident_id == values["incident_id"], calls.c.event == values["event"])
-    if connection.execute(select(calls.c.id).where(*same, calls.c.key == values["key"])).first() is not None:
+    if call_of(connection, **values) is not None:
         return
-    earlier = (calls.c.incident_id == values["incident_id"], calls.c.ended_at.is_(None))
-    connection.execute(update(calls).where(*earlier).values(ended_at=stamp(now), ended_why="another call followed"))
+    ended = {"ended_at": stamp(now), "ended_why": "another call followed"}
+    quick.run(connection, _END_EARLIER, {"of_incident": values["incident_id"], **ended})
     add(connection, calls, **values, at=stamp(now), payload=dict(payload), told=[])

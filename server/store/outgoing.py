@@ -22,7 +22,8 @@ class Outgoing(StoreBase):
         return await self._db.read(lambda c: notices.due(c, now))
 
     async def settle_notices(self, telling: Telling) -> list[Mapping[str, Any]]:
-        """Settle who is told what is new, whom chains call next, and digests. Returns what is new."""
+        """Settle who is told what is new, whom chains call next, and digests. Returns what is new, a few at
+        a time: ask again until there is none."""
         now = self._now()
         if not await self._db.read(lambda c: calling.waits(c, telling, now)):
             return []

@@ -114,8 +114,8 @@ def _what(connection: Connection, row: Row[Any], tried: Sequence[PastAttempt]) -
 
 def alertnames(connection: Connection, incident_id: str) -> list[str]:
     """The names of an incident's latest alerts."""
-    bodies = quick.rows(connection, _LATEST_ALERTS, {"of_id": incident_id})
-    names = dict.fromkeys(str(body["labels"].get("alertname", "unnamed"))[:200] for (body,) in bodies)
+    bodies = quick.values_of(connection, _LATEST_ALERTS, {"of_id": incident_id})
+    names = dict.fromkeys(str(body["labels"].get("alertname", "unnamed"))[:200] for body in bodies)
     return list(names)[:MAX_ALERTNAMES]
 
 

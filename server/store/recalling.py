@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from graph.records import Resource
+from server.store import quick
 from server.store.packing import unpacked
 from server.store.retention_tables import compactions, evidence_packs
 from server.store.rows import iso
@@ -16,10 +17,12 @@ from server.store.schema import evidence_raw
 
 CHANNELS = ("evidence", "diagnosis", "plan", "gate", "verification", "outcome")
 
+_COMPACTION = select(compactions).where(compactions.c.incident_id == bindparam("of_id"))
+
 
 def compaction_of(connection: Connection, incident_id: str) -> Row[Any] | None:
     """How an incident was compacted, or None."""
-    row = connection.execute(select(compactions).where(compactions.c.incident_id == incident_id)).first()
+    row = quick.first(connection, _COMPACTION, {"of_id": incident_id})
     return None if row is None or row.problem else row
 
 

@@ -62,14 +62,14 @@ def change(connection: Connection, incident_id: str, **values: Any) -> None:
 
 def incident_record(connection: Connection, row: Row[Any]) -> Incident:
     """The incident with all its alerts."""
-    found = quick.rows(connection, _ALERTS, {"of_id": row.id})
+    found = quick.values_of(connection, _ALERTS, {"of_id": row.id})
     return Incident(
         id=row.id,
         number=row.number,
         resource_kind=row.resource_kind,
         resource_id=row.resource_id,
         issue_types=tuple(row.issue_types),
-        alerts=tuple(Alert.model_validate(body) for (body,) in found),
+        alerts=tuple(map(Alert.model_validate, found)),
         received_at=moment(row.received_at),
         resource=Resource.model_validate(row.resource) if row.resource else None,
     )

@@ -20,6 +20,7 @@ from sqlalchemy import (
     text,
 )
 
+from agents.wal import NET
 from server.store.append_only import keep_append_only
 
 SCHEMA_VERSION = 2
@@ -265,8 +266,7 @@ def sqlite_pragmas() -> tuple[str, ...]:
         "PRAGMA journal_mode=WAL",
         "PRAGMA synchronous=FULL",
         "PRAGMA busy_timeout=10000",
-        # A page that many commits change is copied back once for all of them: 4,000 pages are 16 MiB of log.
-        "PRAGMA wal_autocheckpoint=4000",
+        NET,
         "PRAGMA foreign_keys=ON",
         # KiB a connection keeps of pages for itself: the system keeps them too, and once for all connections.
         "PRAGMA cache_size=-512",

@@ -21,6 +21,7 @@ MAY_STILL_ACT = ("effect_unknown", "rollback_failed", "own_failure", "unreadable
 
 _ACTIVE = select(takings).where(takings.c.incident_id == bindparam("of_id"), takings.c.ended_at.is_(None))
 _WITHDRAW = update(approvals).where(approvals.c.incident_id == bindparam("of_id"), approvals.c.state == "waiting")
+_KEEP_ONLY = leases.delete().where(leases.c.incident_id == bindparam("of_id"), leases.c.target != bindparam("own"))
 _ANY_OVER = select(takings.c.id).where(takings.c.ended_at.is_(None), takings.c.until <= bindparam("now")).limit(1)
 
 
@@ -96,8 +97,7 @@ def keep_only_own(connection: Connection, row: Row[Any], rule: str) -> None:
     """Host and cluster are free for others. What can't be proven to be over (`rule` of its outcome) keeps them."""
     if rule in MAY_STILL_ACT:
         return
-    own = f"{row.resource_kind}/{row.resource_id}"
-    connection.execute(leases.delete().where(leases.c.incident_id == row.id, leases.c.target != own))
+    quick.run(connection, _KEEP_ONLY, {"of_id": row.id, "own": f"{row.resource_kind}/{row.resource_id}"})
 
 
 def withdraw_request(connection: Connection, incident_id: str) -> None:

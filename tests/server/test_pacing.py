@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.pacing import AT_A_TIME, IN_A_LONG_STORM_SECONDS, IN_A_STORM_SECONDS, Pacing
+from server.pacing import AT_A_TIME, IN_A_LONG_STORM_SECONDS, IN_A_STORM_SECONDS, MOST_BEHIND, Pacing
 
 
 class Clock:
@@ -51,12 +51,12 @@ def test_in_a_long_storm_some_a_second_are_begun_whatever_is_under_way(clock: Cl
         pacing.began()
     assert begun == 80
     clock.now += 60
-    assert pacing.room(True, under_way=31) == AT_A_TIME
+    assert pacing.room(True, under_way=31) == MOST_BEHIND
 
 
 def test_the_next_storm_has_a_patience_of_its_own(clock: Clock, pacing: Pacing) -> None:
     pacing.room(True, under_way=0)
     clock.now += 21
-    assert pacing.room(True, under_way=5) == AT_A_TIME
+    assert pacing.room(True, under_way=5) == MOST_BEHIND
     pacing.room(False, under_way=5)
     assert pacing.room(True, under_way=5) == 0

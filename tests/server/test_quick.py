@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from server.store import StoreError, quick
 from server.store.engine import StoreBusy
 from server.store.rows import change, incident_row
-from server.store.schema import incidents, journal
-from tests.server.world import World
+from server.store.schema import alerts, incidents, journal
+from tests.server.world import World, alert
 
 _RUNNING = select(incidents).where(incidents.c.phase.in_(("queued", "running")), incidents.c.number > bindparam("from"))
 _BY_ID = select(incidents).where(incidents.c.id == bindparam("of_id"))
@@ -47,6 +47,31 @@ async def test_rows_are_as_sqlalchemy_gives_them_json_and_lists_of_values_too(wo
         assert quick.scalar(connection, _BY_ID, {"of_id": incident_id}) == 1
 
     await world.store._db.read(both)
+
+
+async def test_values_come_at_once_and_in_the_order_asked_for(world: World) -> None:
+    incident_id = await world.opened(*(alert(f"A{number}") for number in range(12)))
+    latest_first = select(alerts.c.body).where(alerts.c.incident_id == bindparam("of_id")).order_by(alerts.c.id.desc())
+
+    def both(connection: Connection) -> None:
+        for query in (latest_first, latest_first.order_by(None).order_by(alerts.c.fingerprint), latest_first.limit(5)):
+            values = {"of_id": incident_id}
+            found = quick.values_of(connection, query, values)
+            assert found == list(connection.execute(query, values).scalars()) and len(found) >= 5
+        assert quick.values_of(connection, latest_first, {"of_id": "nobody"}) == []
+
+    await world.store._db.read(both)
+
+
+async def test_values_that_only_pythons_json_reads_come_too(sqlite_world: World) -> None:
+    incident_id = await sqlite_world.opened()
+    query = select(alerts.c.body).where(alerts.c.incident_id == bindparam("of_id"))
+
+    def work(connection: Connection) -> list[object]:
+        connection.exec_driver_sql("""UPDATE alerts SET body = '{"value": Infinity, "text": "a,b\\n\\ud800"}'""")
+        return quick.values_of(connection, query, {"of_id": incident_id})
+
+    assert await sqlite_world.store._db.write(work) == [{"value": float("inf"), "text": "a,b\n\ud800"}]
 
 
 async def test_changes_are_counted_bind_json_and_take_the_columns_defaults(world: World) -> None:
