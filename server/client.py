@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import httpx
+if TYPE_CHECKING:
+    import httpx  # loaded by who asks a server: `serve` would open its port a tenth of a second later
 
 TIMEOUT_SECONDS = 15.0
 
@@ -29,7 +30,10 @@ class ServerClient:
     """One server, with the operator's token; without one only `alive` can be asked. A context."""
 
     def __init__(self, url: str, token: str = "", transport: httpx.BaseTransport | None = None) -> None:
+        import httpx
+
         self.url = url.rstrip("/")
+        self._error = httpx.HTTPError
         # No proxies: the token must go nowhere but to the server named.
         self._http = httpx.Client(
             base_url=self.url,
@@ -50,7 +54,7 @@ class ServerClient:
         try:
             answer = self._http.get("/healthz", timeout=2.0)
             return answer.status_code == 200 and answer.json().get("service") == "self-heal"
-        except (httpx.HTTPError, ValueError, AttributeError):
+        except (self._error, ValueError, AttributeError):
             return False
 
     def post_alerts(self, body: bytes) -> dict[str, Any]:
@@ -118,7 +122,7 @@ class ServerClient:
     def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         try:
             answer = self._http.request(method, path, **more)
-        except httpx.HTTPError as error:
+        except self._error as error:
             said = str(error) or type(error).__name__
             remedy = "start it with `selfheal serve`, or name another with --server"
             raise ServerUnreachable(f"no server answers at {self.url} ({said}): {remedy}") from error

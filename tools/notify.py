@@ -7,10 +7,11 @@ Only one delivery at a time and no retries here: the store does these, as it sur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-import httpx
+if TYPE_CHECKING:
+    import httpx  # loaded by who has such a target: the server's port opens the sooner
 
 from graph.ports import PermanentError, TemporaryError
 
@@ -37,6 +38,8 @@ class HttpNotifier:
         timeout_seconds: float = 5.0,
         client: httpx.AsyncClient | None = None,
     ) -> None:
+        import httpx
+
         self._url = url
         self._redact = redact
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -46,6 +49,8 @@ class HttpNotifier:
 
     async def send(self, notice: Mapping[str, Any]) -> None:
         """Deliver once. `notice` must be JSON."""
+        import httpx
+
         try:
             answer = await self._client.post(self._url, json=self._redacted(notice), headers=self._headers)
         except httpx.InvalidURL as error:

@@ -7,14 +7,16 @@ guesses; SHA-256 keeps it as safely, and a request must not cost the 50 ms that 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
-from argon2 import PasswordHasher, extract_parameters
+from argon2 import Parameters, PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from server.access.settings import NAME, User
 
@@ -74,9 +76,8 @@ class Passwords:
     def __init__(self, users: tuple[User, ...]) -> None:
         self._hashes = {user.name: user.password_hash.get_secret_value() for user in users if user.password_hash}
         # An unknown name must take as long as a known one, so it is verified too, against a hash as dear as theirs.
-        like = extract_parameters(next(iter(self._hashes.values()))) if self._hashes else None
-        hasher = PasswordHasher.from_parameters(like) if like else PasswordHasher()
-        self._nobody = hasher.hash(secrets.token_urlsafe(32))
+        known = next(iter(self._hashes.values()), None)
+        self._nobody = _hash_of_nothing(extract_parameters(known) if known else RFC_9106_LOW_MEMORY)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
         self._waiting = 0
 
@@ -95,6 +96,17 @@ class Passwords:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _hash_of_nothing(like: Parameters) -> str:
+    """A hash that no password has, and that takes as long to verify as those with these parameters; made without
+    the tenth of a second that hashing takes."""
+    kinds = {Type.D: "argon2d", Type.I: "argon2i", Type.ID: "argon2id"}
+    costs = f"m={like.memory_cost},t={like.time_cost},p={like.parallelism}"
+    salt, end = (
+        base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (like.salt_len, like.hash_len)
+    )
+    return f"${kinds[like.type]}$v={like.version}${costs}${salt}${end}"
 
 
 def _verified(kept: str, password: str) -> bool:

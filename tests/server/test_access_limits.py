@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from argon2 import PasswordHasher, extract_parameters
 
 from server.access.limits import FREE_BY_ADDRESS, FREE_BY_NAME, Count, address_key, counted, wait_seconds
 from server.access.secrets import Passwords
@@ -115,7 +116,15 @@ async def test_a_name_that_nobody_has_costs_a_verification_too() -> None:
     passwords = Passwords(users)
     assert await passwords.right("ann", PASSWORD)
     assert not await passwords.right("nobody", PASSWORD)
-    assert "m=8192,t=1,p=1" in passwords._nobody  # as dear as theirs
+    theirs = extract_parameters(passwords._hashes["ann"])
+    assert extract_parameters(passwords._nobody) == theirs  # as dear as theirs
+    passwords.close()
+
+
+async def test_where_nobody_has_a_password_a_verification_costs_what_it_does_by_default() -> None:
+    passwords = Passwords(())
+    assert not await passwords.right("nobody", PASSWORD)
+    assert extract_parameters(passwords._nobody) == extract_parameters(PasswordHasher().hash(PASSWORD))
     passwords.close()
 
 
