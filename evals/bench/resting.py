@@ -121,8 +121,8 @@ def _waiting(bench: Bench) -> dict[str, Measured]:
             waiting - idle,
             (waiting - idle,),
             where=(
-                f"what {MANY} heals, 32 at once, leave behind: cycles of objects that no collection has come to yet, "
-                "and room between those that stay; not what waits: a start with them waiting takes "
+                f"the room that {MANY} heals took, 32 at once (half of it the first fifty), which the allocator keeps: "
+                "of objects there are hardly more than before; not what waits: a start with them waiting takes "
                 f"{restarted - started:+.1f} MiB"
             ),
             detail=starts,

@@ -27,8 +27,9 @@ GRACEFUL_SECONDS = 5
 TURN_SECONDS = 0.0002
 """After which a thread lets another one on. The store's writer needs the interpreter for moments only, at every
 statement; by default it would wait 5 ms each time for whatever the event loop is busy with."""
-GARBAGE = (20_000, 20, 50)
-"""Of the collector, once all is loaded: a storm makes many objects that need no collector to go again."""
+GARBAGE = (10_000, 4, 3)
+"""Of the collector, once all is loaded: what a storm makes needs no collector to go again, what a graph leaves behind
+does. By default it would look at the youngest every 700 objects."""
 
 
 def serve(
