@@ -55,7 +55,12 @@ class WalCopier:
         self._thread.join()
 
     def _run(self) -> None:
-        with closing(sqlite3.connect(self._path)) as connection:
+        try:
+            connection = sqlite3.connect(self._path)
+        except sqlite3.Error as error:
+            log.warning("the write-ahead log of %s is left to whose commits fill it: %s", self._path.name, error)
+            return
+        with closing(connection):
             while self._due.wait() and not self._closed.is_set():
                 self._due.clear()
                 self._long = _copied(connection) >= LONG
