@@ -25,9 +25,12 @@ _INCIDENT = (
     "number", "id", "resource_kind", "resource_id", "phase", "issue_types", "resource", "outcome", "received_at",
     "updated_at", "wake_at", "leg", "failures", "fresh", "recheck", "withdrawn", "attempts",
 )  # fmt: skip
-_ALERT = (
+ALERT_COLUMNS = (
     "incident_id", "fingerprint", "starts_at", "status", "body", "count", "first_at", "last_at", "news_at", "joined",
 )  # fmt: skip
+ALERT_KEY = ("incident_id", "fingerprint")
+ALERT_REPLACED = ("starts_at", "status", "body", "count", "last_at", "news_at")
+"""Where the incident knows the alert."""
 _TIMELINE = ("incident_id", "key", "at", "node", "author", "sentence", "records")
 _OUTBOX = ("payload", "next_at", "tries")
 _CALLS = ("incident_id", "event", "key", "at", "payload", "told")
@@ -102,10 +105,10 @@ class Writes:
         insert_rows(
             connection,
             alerts,
-            _ALERT,
+            ALERT_COLUMNS,
             [self._alert_row(incident_id, alert, seen) for (incident_id, _), (alert, seen) in self._alerts.items()],
-            key=("incident_id", "fingerprint"),
-            replace=("starts_at", "status", "body", "count", "last_at", "news_at"),
+            key=ALERT_KEY,
+            replace=ALERT_REPLACED,
         )
         insert_rows(
             connection,
