@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 Work = Callable[[Connection], Any]
 
-SLICE_SECONDS = 0.008
+SLICE_SECONDS = 0.004
 """After which a commit takes nothing more in."""
 MOST_IN_ONE_COMMIT = 256
 
