@@ -149,9 +149,10 @@ def model(bench: Bench) -> dict[str, Measured]:
         )
     detail = {"model_calls": made, "heals_a_run": count, "cpu_ms_a_heal": round(median(costs), 1)}
     detail["ideal_heals_per_s"] = round(IN_FLIGHT / (MODEL_CALLS * CALL_SECONDS), 2)
+    busy = median(costs) / 1000 * median(shares) * IN_FLIGHT / (MODEL_CALLS * CALL_SECONDS)
     where = (
-        f"{spent.told(count, 'a heal')}, of which three calls through the model's client take most: one process can't "
-        f"do {detail['ideal_heals_per_s']} such heals a second; two workers can"
+        f"{spent.told(count, 'a heal')}, of which three calls through the model's client take most: {busy:.0%} of the "
+        "one that the interpreter's lock leaves a process; heals whose models answer together take turns at it"
     )
     return {"llm_inflight_share": Measured(median(shares), tuple(shares), where=where, detail=detail)}
 
