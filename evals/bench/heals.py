@@ -152,7 +152,7 @@ def model(bench: Bench) -> dict[str, Measured]:
     busy = median(costs) / 1000 * median(shares) * IN_FLIGHT / (MODEL_CALLS * CALL_SECONDS)
     where = (
         f"{spent.told(count, 'a heal')}, of which three calls through the model's client take most: {busy:.0%} of the "
-        "one that the interpreter's lock leaves a process; heals whose models answer together take turns at it"
+        "one that the interpreter's lock leaves a process; what else a heal waits for is not found out yet"
     )
     return {"llm_inflight_share": Measured(median(shares), tuple(shares), where=where, detail=detail)}
 
