@@ -15,12 +15,15 @@ from pathlib import Path
 log = logging.getLogger("selfheal.wal")
 
 NET = "PRAGMA wal_autocheckpoint=32000"
-"""Of the writer's connection: where nobody copies, at 128 MiB a commit does after all."""
+"""Of every connection: where nobody copies, at 128 MiB a commit does after all."""
 ROWS = 1_000
 """Changed since the last copy before there is another: it costs two waits for the disk, however little there is."""
 LONG = 8_000
 """Pages after which the log should begin anew: 32 MiB."""
 REST_SECONDS = 0.05
+"""Between two copies, whatever is written meanwhile."""
+CLOSING_SECONDS = 10.0
+"""A disk that hangs must not keep a process from going: what is not copied is in the log."""
 _COPY = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
@@ -37,22 +40,26 @@ class WalCopier:
         self._thread.start()
 
     def wrote(self, connection: sqlite3.Connection) -> None:
-        """To be called by the writer, between two transactions.
+        """To be called by the writer, between two transactions. Raises nothing: what was written is written.
 
         Its own part: only who writes finds a log that is copied to its very end, and only such a log begins anew.
         """
         if self._long:
             self._long = False
             _copied(connection)
-        if abs(connection.total_changes - self._seen) >= ROWS:
-            self._seen = connection.total_changes
+        try:
+            changes = connection.total_changes
+        except sqlite3.Error:  # It was closed meanwhile: the next one is counted.
+            return
+        if abs(changes - self._seen) >= ROWS:
+            self._seen = changes
             self._due.set()
 
     def close(self) -> None:
         """Once what is under way is copied."""
         self._closed.set()
         self._due.set()
-        self._thread.join()
+        self._thread.join(CLOSING_SECONDS)
 
     def _run(self) -> None:
         try:

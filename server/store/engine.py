@@ -150,17 +150,17 @@ class Database:
         self._jobs.end()
         # Not in asyncio's default threads: the queue engine lends its own to the loop and takes them away.
         await asyncio.get_running_loop().run_in_executor(self._readers, self._writer.join, 10)
+        if self._copier is not None:
+            await asyncio.get_running_loop().run_in_executor(self._readers, self._copier.close)
         self._readers.shutdown(wait=True)
         if self._looking is not None:
             self._looking.close()
-        if self._copier is not None:
-            self._copier.close()
         self._engine.dispose()
 
     def _write_loop(self) -> None:
         while waiting := self._jobs.wait():
             self._commit(alone=waiting == 1)
-            if self._copier is not None and self._own is not None:
+            if self._copier is not None and self._own is not None and not self._own.invalidated:
                 driver: Any = self._own.connection.driver_connection
                 self._copier.wrote(driver)
         if self._own is not None:

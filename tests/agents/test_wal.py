@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,14 @@ def copier(path: Path, connection: sqlite3.Connection, monkeypatch: pytest.Monke
     made.close()
 
 
+@contextmanager
+def closing_copier(path: Path) -> Iterator[WalCopier]:
+    """One with the shipped measures, to which nothing here is much."""
+    made = WalCopier(path)
+    yield made
+    made.close()
+
+
 def write(connection: sqlite3.Connection, rows: int, copier: WalCopier | None = None) -> None:
     for _ in range(rows):
         connection.execute("INSERT INTO things (what) VALUES (?)", ("x" * 3_000,))
@@ -60,6 +68,11 @@ def without_its_log(path: Path, folder: Path) -> int:
             return 0
 
 
+def beginning(path: Path) -> bytes:
+    """What a log is salted with: another with every log."""
+    return path.with_name("some.db-wal").read_bytes()[16:24]
+
+
 def missing(path: Path, folder: Path, rows: int) -> str | None:
     found = without_its_log(path, folder)
     return None if found >= rows else f"{found} of {rows} rows"
@@ -74,13 +87,53 @@ def test_what_is_written_is_copied_without_the_writer(
     wait_until(lambda: missing(path, tmp_path / "after", 10), 10, "the copy")
 
 
-def test_a_long_log_begins_anew_while_others_write_on(
-    connection: sqlite3.Connection, path: Path, copier: WalCopier
+def test_a_long_log_begins_anew_under_who_writes(connection: sqlite3.Connection, path: Path, copier: WalCopier) -> None:
+    first = beginning(path)
+    rows = 0
+
+    def same() -> str | None:
+        nonlocal rows
+        write(connection, 10, copier)
+        rows += 10
+        return "it is still the first log" if beginning(path) == first else None
+
+    wait_until(same, 20, "another log", every=0.001)
+    assert rows >= LOG_PAGES // 3  # a commit of one row takes two or three pages
+    assert connection.execute("SELECT count(*) FROM things").fetchone() == (rows,)
+
+
+def test_the_writers_own_part_ends_a_log_that_has_become_long(connection: sqlite3.Connection, path: Path) -> None:
+    with closing_copier(path) as copier:
+        write(connection, 5, copier)
+        first = beginning(path)
+        write(connection, 1, copier)
+        assert beginning(path) == first
+        copier._long = True
+        write(connection, 2, copier)
+    assert beginning(path) != first
+
+
+def test_left_to_itself_the_log_of_so_few_rows_does_not_begin_anew(connection: sqlite3.Connection, path: Path) -> None:
+    first = beginning(path)
+    write(connection, 1_000)
+    assert beginning(path) == first
+
+
+def test_a_copier_that_cannot_open_its_file_says_so_and_hinders_nobody(
+    connection: sqlite3.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(connection, 4_000, copier)
-    pages = path.with_name("some.db-wal").stat().st_size / 4_096
-    assert pages < 4_000  # each of the rows took at least one
-    assert connection.execute("SELECT count(*) FROM things").fetchone() == (4_000,)
+    with caplog.at_level(logging.WARNING, "selfheal.wal"):
+        copier = WalCopier(tmp_path / "not there" / "some.db")
+        copier.close()
+    assert "some.db is left to whose commits fill it" in caplog.text
+    write(connection, 5, copier)
+
+
+def test_a_connection_that_was_closed_meanwhile_is_no_error_of_the_writer(path: Path, copier: WalCopier) -> None:
+    gone = sqlite3.connect(path)
+    gone.close()
+    copier._long = True
+    copier.wrote(gone)
 
 
 def test_nobody_copying_the_log_has_an_end_all_the_same(connection: sqlite3.Connection) -> None:

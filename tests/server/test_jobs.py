@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from server.store.jobs import MOST_IN_ONE_COMMIT, SLICE_SECONDS, Job, Jobs
-from tests.server.world import World
+from tests.server.world import World, alert
 
 
 class Clock:
@@ -91,6 +91,30 @@ def test_after_the_end_what_waited_is_still_given_and_nothing_else(jobs: Jobs) -
     assert jobs.wait() == 2
     assert set(jobs.take()) == set(before)
     assert jobs.wait() == 0 == jobs.wait()
+
+
+async def test_an_alert_that_is_posted_is_written_before_what_a_heal_wrote_earlier(world: World) -> None:
+    database = world.store._db
+    begun, go_on = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def held(_connection: Connection) -> None:
+        begun.set()
+        assert go_on.wait(10)
+
+    def of_a_heal(connection: Connection) -> None:
+        seen.append(connection.execute(text("SELECT count(*) FROM alerts")).scalar_one())
+
+    writes = [asyncio.create_task(database.write(held))]
+    assert await asyncio.to_thread(begun.wait, 10)
+    writes += [asyncio.create_task(database.write(of_a_heal)) for _ in range(3)]
+    await asyncio.sleep(0)
+    posting = asyncio.create_task(world.post(alert()))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(posting, *writes)
+    assert seen == [1, 1, 1]
 
 
 async def test_in_the_database_an_alert_is_written_before_what_came_earlier(world: World) -> None:

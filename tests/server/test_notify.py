@@ -14,6 +14,7 @@ from graph.rules.notifying import Listener
 from server.notify_targets import Directory
 from server.notify_worker import NotifyWorker, retry_wait
 from server.store import Store, Telling
+from server.store.calling import SETTLED_AT_ONCE
 from tests.server.web import asking, end_leg, make_services, opened, running
 from tools.notify import HttpNotifier
 from tools.redaction import redact
@@ -85,6 +86,17 @@ async def test_an_escalation_is_sent_once_and_logged(tmp_path: Path, caplog: pyt
     assert notice["event"] == "escalated" and notice["link"] == "https://selfheal.example.com/incidents/1"
     assert "needs a human" in notice["title"] and "nobody-knows" in notice["story"]
     assert "escalated: incident #1 on Instance/nobody-knows" in caplog.text
+
+
+async def test_many_that_escalate_together_are_all_told(tmp_path: Path) -> None:
+    services = make_services(tmp_path)
+    receiver = Receiver()
+    many = 2 * SETTLED_AT_ONCE + 1
+    async with running(services) as client:
+        for number in range(many):
+            await opened(client, resource_id=f"nobody-knows-{number}")
+        assert await to_webhook(services.store, receiver).drain() == many
+    assert len(receiver.requests) == many
 
 
 async def test_a_wanted_approval_is_sent_with_plan_and_expiry(tmp_path: Path) -> None:
