@@ -54,7 +54,7 @@ def test_a_stage_that_is_up_answers_and_describes_its_host_completely(stage: Loc
     [entry] = stage.resources()
 
     assert stage.healthy(host)
-    assert ask(entry["health"][0]["http"]) == (200, "ok\n")
+    assert ask(entry["health"][0]["http"], timeout=20) == (200, "ok\n")
     manager = entry["service_manager"]
     told = subprocess.run([manager["command"], "-c", manager["config"], "status", "shopd"], capture_output=True)
     assert b"RUNNING" in told.stdout, told.stderr
