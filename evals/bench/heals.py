@@ -12,6 +12,7 @@ from evals.bench.figures import Measured, unmeasured
 from evals.bench.healed import AT_ONCE_HEALED, ENDED, heal_one_after_another, healer, overheads, parts, post
 from evals.bench.posting import post_all, request
 from evals.bench.process import cpu_of
+from evals.bench.rounds import steady_rate
 from evals.bench.servers import Server, settle
 from evals.bench.tools import target_log
 from evals.lab.loopback_ssh import LoopbackSsh
@@ -123,9 +124,9 @@ def rate(bench: Bench) -> dict[str, Measured]:
 def model(bench: Bench) -> dict[str, Measured]:
     """As many heals as are in flight at once, some times over; the ideal is that nothing but the model takes time.
 
-    Between the end of the first round and the beginning of the last, when all places are taken.
+    Over whole rounds (see `steady_rate`), when all places are taken.
     """
-    runs, rounds = (1, 3) if bench.quick else (3, 5)
+    runs, rounds = (1, 4) if bench.quick else (3, 8)
     count, shares, costs, made = rounds * IN_FLIGHT, [], [], 0
     llm = {"model": "scripted", "structured_output": "json_schema", "budget": UNLIMITED}
     for number in range(runs):
@@ -141,8 +142,7 @@ def model(bench: Bench) -> dict[str, Measured]:
             costs.append(spent.whole / count * 1000)
             ends = [row[0] for row in server.query("SELECT closed_at FROM past_heals ORDER BY closed_at")][1:]
             made = server.number("SELECT count(*) FROM model_calls") - calls
-        steady = ends[IN_FLIGHT - 1 : count - IN_FLIGHT // 2]
-        rate = (len(steady) - 1) / (steady[-1] - steady[0])
+        rate = steady_rate(ends, IN_FLIGHT)
         shares.append(rate / (IN_FLIGHT / (MODEL_CALLS * CALL_SECONDS)))
         bench.say(
             f"{rate:.2f} heals/s with {made / count:.2f} calls each: share {shares[-1]:.3f}; {costs[-1]:.0f} ms CPU"

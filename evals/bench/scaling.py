@@ -13,6 +13,7 @@ from evals.bench.bench import Bench
 from evals.bench.figures import Measured, unmeasured
 from evals.bench.healed import AT_ONCE_HEALED, healer, legs, post
 from evals.bench.process import machine_time
+from evals.bench.rounds import steady_rate
 from evals.bench.servers import Server
 from evals.lab.probing import wait_until
 from evals.postgres_server import NoPostgres, PostgresServer, running_postgres
@@ -87,10 +88,8 @@ def heal_together(
         _wait(url, places + heals)
         with psycopg.connect(url) as connection:
             ends = [row[0] for row in connection.execute("SELECT closed_at FROM past_heals ORDER BY closed_at")]
-    # From when the first round has ended until the last begins to run out of heals: all places are taken.
-    steady = ends[2 * places - 1 : len(ends) - places // 2]
     runs = Counter((leg.incident, leg.number) for leg in legs(folder))
-    return (len(steady) - 1) / (steady[-1] - steady[0]), sum(times - 1 for times in runs.values())
+    return steady_rate(ends[places:], places), sum(times - 1 for times in runs.values())
 
 
 def _not_ready(server: Server, count: int) -> str | None:

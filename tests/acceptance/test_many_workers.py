@@ -16,7 +16,7 @@ pytestmark = pytest.mark.acceptance
 def test_each_leg_is_run_by_one_worker(tmp_path: Path, workers: int) -> None:
     try:
         with running_postgres(durable=True) as postgres:
-            rate, twice = heal_together(tmp_path / "together", postgres, workers, rounds=2, concurrency=1)
+            rate, twice = heal_together(tmp_path / "together", postgres, workers, rounds=3, concurrency=1)
     except NoPostgres as error:
         pytest.skip(str(error))
     assert twice == 0 and rate > 0
