@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import TextIO
 
-from tools.redaction import redact
+from tools.redaction import redact_once
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -15,7 +15,7 @@ class RedactingFormatter(logging.Formatter):
     """A formatter rather than a filter: a traceback becomes text only here."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return redact_once(super().format(record))
 
 
 class StderrHandler(logging.StreamHandler[TextIO]):

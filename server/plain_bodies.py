@@ -88,5 +88,6 @@ def _model(made: type[Any], fields: dict[str, core_schema.ModelField]) -> core_s
     return core_schema.model_schema(made, core_schema.model_fields_schema(fields, extra_behavior="forbid"))
 
 
-# Else the models' own validators would be taken, which want less.
-_GROUP = SchemaValidator(_schema(), _use_prebuilt=False)
+# Else the models' own validators would be taken, which want less. Values differ from body to body: remembering them, as
+# keys are, would keep a megabyte and make nothing quicker.
+_GROUP = SchemaValidator(_schema(), core_schema.CoreConfig(cache_strings="keys"), _use_prebuilt=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import Any
 
 from graph.kind import ResourceKind
@@ -73,7 +74,8 @@ class Services:
     def place(self, alert: Alert) -> Placed:
         """Where an alert belongs, among the kinds and resources declared, and whether policy wants it announced.
 
-        Remembered by the labels it follows from: a storm is about the same few places.
+        Remembered by the labels it follows from, as a storm is about the same few places; in little room, as a fleet
+        may be large.
         """
         key = tuple(map(alert.labels.get, PLACING_LABELS))
         found = self._placed.get(key)
@@ -82,7 +84,7 @@ class Services:
             found = replace(placed, announced=tells_opening(self.policies, placed.resource_kind, placed.issue_type))
             # Labels are anybody's to choose; what can't be placed follows from the fingerprint too.
             if found.problem is None and len(self._placed) < MOST_PLACES:
-                self._placed[key] = found
+                self._placed[tuple(label and intern(label) for label in key)] = found
         return found
 
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from tools.private_keys import without_private_keys
 from tools.secret_shapes import ASSIGNMENT, MASK, SHAPES, Shape
 
-__all__ = ["MASK", "condense", "redact", "redact_tree"]
+__all__ = ["MASK", "condense", "redact", "redact_once", "redact_tree"]
 
 MAX_DEPTH = 60
 _PROBED_CHARS = 40
@@ -33,10 +33,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 
 def redact(text: str) -> str:
     """The text without secrets and without control characters (newline and tab stay)."""
-    return _short(text) if len(text) <= _SHORT_CHARS else _redacted(text)
+    return _short(text) if len(text) <= _SHORT_CHARS else redact_once(text)
 
 
-def _redacted(text: str) -> str:
+def redact_once(text: str) -> str:
+    """As `redact`, and nothing is remembered: for what does not come by again, as a line of a log."""
     # First the characters that show nothing: a secret's name may hide behind them.
     text = without_private_keys(_CONTROL.sub("", _TERMINAL.sub("", text)))
     folded = _folded(text)
@@ -78,10 +79,10 @@ def _may_hold(folded: str, shape: Shape) -> bool:
     return not shape.signs
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=2_048)
 def _short(text: str) -> str:
     """A heal's state comes by again at every step, and what a model is shown at each of its calls: the same words."""
-    return _redacted(text)
+    return redact_once(text)
 
 
 @lru_cache(maxsize=1_024)

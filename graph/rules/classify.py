@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import get_args
 
 from graph.kind import NO_FAULT, STORM, ResourceKind
@@ -27,7 +27,7 @@ _BY_NAME: tuple[tuple[str, IssueType], ...] = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Placed:
     """Where an alert belongs. `problem`: why it can't be placed, naming the label and the remedy; None if it can."""
 
@@ -39,14 +39,14 @@ class Placed:
     announced: bool = False
     """Whether people are told as soon as the incident is opened."""
 
-    @cached_property
+    @property
     def key(self) -> tuple[str, str]:
         """Kind and id of the resource."""
         return self.resource_kind, self.resource_id
 
-    @cached_property
+    @property
     def resource_json(self) -> str | None:
-        """The resource as it is stored with the incident. Made once: a storm is about the same few places."""
+        """The resource as it is stored with the incident."""
         return self.resource.model_dump_json() if self.resource is not None else None
 
 
