@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from statistics import median, quantiles
+from typing import Any
 
 from evals.bench.bench import Bench
 from evals.bench.bodies import alert, body, instance
@@ -130,8 +131,9 @@ def model(bench: Bench) -> dict[str, Measured]:
     count, shares, costs, made = rounds * IN_FLIGHT, [], [], 0
     llm = {"model": "scripted", "structured_output": "json_schema", "budget": UNLIMITED}
     for number in range(runs):
+        folder = bench.folder(f"model-{number}")
         with healer(
-            bench.folder(f"model-{number}"), "BenchNoop", count + 1,
+            folder, "BenchNoop", count + 1,
             healing=AT_ONCE_HEALED, llm=llm, worker_concurrency=IN_FLIGHT,
         ) as server:  # fmt: skip
             heal_one_after_another(server, "BenchNoop", [count])  # the model's client is loaded by the first
@@ -147,12 +149,14 @@ def model(bench: Bench) -> dict[str, Measured]:
         bench.say(
             f"{rate:.2f} heals/s with {made / count:.2f} calls each: share {shares[-1]:.3f}; {costs[-1]:.0f} ms CPU"
         )
-    detail = {"model_calls": made, "heals_a_run": count, "cpu_ms_a_heal": round(median(costs), 1)}
-    detail["ideal_heals_per_s"] = round(IN_FLIGHT / (MODEL_CALLS * CALL_SECONDS), 2)
+    by_part = parts(folder)
+    detail: dict[str, Any] = {"model_calls": made, "heals_a_run": count, "cpu_ms_a_heal": round(median(costs), 1)}
+    detail |= {"ideal_heals_per_s": round(IN_FLIGHT / (MODEL_CALLS * CALL_SECONDS), 2), "ms_by_part": by_part}
     busy = median(costs) / 1000 * median(shares) * IN_FLIGHT / (MODEL_CALLS * CALL_SECONDS)
+    ours = ", ".join(f"{name} {took} ms" for name, took in by_part.items() if took >= 10)
     where = (
-        f"{spent.told(count, 'a heal')}, of which three calls through the model's client take most: {busy:.0%} of the "
-        "one that the interpreter's lock leaves a process; what else a heal waits for is not found out yet"
+        f"{spent.told(count, 'a heal')}: {busy:.0%} of the one that the interpreter's lock leaves a process; beside "
+        f"the model's, a heal's time goes to {ours}; the rest passes until its place is taken again"
     )
     return {"llm_inflight_share": Measured(median(shares), tuple(shares), where=where, detail=detail)}
 
