@@ -130,6 +130,15 @@ def parts(folder: Path) -> dict[str, float]:
     return {name: round(median(times) * 1000, 2) for name, times in found.items() if times}
 
 
+def evidence_ms(folder: Path) -> float:
+    """What asking all sources at once takes: the median in milliseconds."""
+    asked = (
+        [line for line in lines if line.name.startswith("selfheal.evidence ")]
+        for lines in _by_incident(folder).values()
+    )
+    return round(median(_covered(lines) for lines in asked if lines) * 1000, 1)
+
+
 def _by_incident(folder: Path) -> dict[str, list[Line]]:
     found: dict[str, list[Line]] = defaultdict(list)
     for line in spans(folder):
