@@ -71,7 +71,8 @@ def children(parent: int) -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):
-                if int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                stat = Path(f"/proc/{name}/stat").read_text(errors="replace")  # a process may call itself anything
+                if int(stat.rpartition(")")[2].split()[1]) == parent:
                     found.append(int(name))
     return found
 

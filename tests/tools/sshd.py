@@ -90,7 +90,7 @@ def children(parent: int) -> list[tuple[int, str]]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError):  # it ended while we looked
-            pid, _, rest = entry.read_text().partition(" (")
+            pid, _, rest = entry.read_text(errors="replace").partition(" (")
             name, _, fields = rest.rpartition(") ")
             if int(fields.split()[1]) == parent:
                 found.append((int(pid), name))
