@@ -23,11 +23,11 @@ from graph.ports import Chronicle, Directives, Entry
 from graph.records import Approval, Stop
 from graph.rules.intake import Decision
 from server.metric_families import Stored
-from server.pacing import MOST_HEALS
 from server.store.tallies import LEGS_OVERTAKEN, NODE_SECONDS, Tally, observed
 
 log = logging.getLogger("selfheal.metrics")
 
+MAX_TIMED = 4096
 KEEP_SECONDS = 5.0
 REFUSALS = ("overloaded", "store")
 
@@ -170,5 +170,5 @@ class NodeTimer:
     def _mark(self, incident_id: str) -> None:
         self._began[incident_id] = time.monotonic()
         self._began.move_to_end(incident_id)
-        if len(self._began) > MOST_HEALS:
+        if len(self._began) > MAX_TIMED:
             self._began.popitem(last=False)

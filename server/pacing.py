@@ -8,8 +8,6 @@ from server.clock_watch import elapsed
 
 AT_A_TIME = 1
 """Legs taken in one transaction: processes that are as idle share what came in at once, and no alert waits for long."""
-MOST_HEALS = 256
-"""Under way in one process at once."""
 MOST_BEHIND = 4
 """Legs in one transaction where some should have begun earlier."""
 IN_A_STORM_SECONDS = 0.5

@@ -23,7 +23,6 @@ from server.inventory import misfits
 from server.model_settings import Investigate
 from server.model_settings import LlmSettings as LlmSettings
 from server.notify_settings import NotifySettings
-from server.pacing import MOST_HEALS
 from server.retention_settings import RetentionSettings
 from server.section import Section, http_url
 from server.settings_errors import ConfigError, problems_of
@@ -122,7 +121,7 @@ class Settings(BaseSettings):
     flapping: FlappingSettings = FlappingSettings()
     limits: Limits = Limits()
     retention: RetentionSettings = RetentionSettings()
-    worker_concurrency: int = Field(default=32, ge=1, le=MOST_HEALS)
+    worker_concurrency: int = Field(default=32, ge=1, le=256)
 
     @classmethod
     def settings_customise_sources(

@@ -120,9 +120,9 @@ def _waiting(bench: Bench) -> dict[str, Measured]:
             waiting - idle,
             (waiting - idle,),
             where=(
-                f"{few - idle:+.1f} of it with the first {FIRST}, {waiting - half:+.1f} with the last {MANY // 2}: "
-                "most is what a process takes once, as room for heals under way and for SQLite's pages, and keeps; "
-                f"a start with them waiting takes {restarted - started:+.1f} MiB"
+                f"{few - idle:+.1f} of it with the first {FIRST}, {waiting - half:+.1f} with the last {MANY // 2}; a "
+                f"start with them waiting takes {restarted - started:+.1f} MiB: the process takes it for heals and "
+                "keeps it, what waits does not need it"
             ),
             detail=starts,
         ),
